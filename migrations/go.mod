@@ -1,0 +1,3 @@
+module github.com/coditect/platform/migrations
+
+go 1.26

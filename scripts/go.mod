@@ -1,0 +1,13 @@
+module github.com/coditect/platform/scripts
+
+go 1.26
+
+require (
+	github.com/coditect/platform/migrations v0.0.0
+	github.com/coditect/platform/shared v0.0.0
+)
+
+replace (
+	github.com/coditect/platform/migrations => ../migrations
+	github.com/coditect/platform/shared => ../shared
+)

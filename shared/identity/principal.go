@@ -1,0 +1,36 @@
+package identity
+
+import (
+	"time"
+
+	"github.com/coditect/platform/shared/ids"
+)
+
+// Principal is who a request acts for, as its access token says. It carries no
+// rights: those come from the membership (see shared/access), since a token
+// outlives a change of role.
+type Principal struct {
+	UserID ids.ID
+	// TenantID is zero for a person without an organization.
+	TenantID  ids.ID
+	SessionID ids.ID
+	Email     string
+	Name      string
+	// Roles informs clients. Nothing in the platform decides by it.
+	Roles     []string
+	TokenID   string
+	Issuer    string
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	// RequestID is the request being served; activity rows keep it.
+	RequestID string
+}
+
+// HasTenant reports whether the principal acts inside an organization.
+func (p Principal) HasTenant() bool { return p.TenantID != ids.Nil }
+
+// InTenant is the same person acting inside another organization.
+func (p Principal) InTenant(id ids.ID) Principal {
+	p.TenantID = id
+	return p
+}
