@@ -1,0 +1,34 @@
+package state
+
+import (
+	"crypto/rand"
+)
+
+// Passwords of the roles of a home's own database. They are made once and never
+// leave the home.
+type Passwords struct {
+	Superuser string `json:"superuser"`
+	Migrator  string `json:"migrator"`
+	App       string `json:"app"`
+	System    string `json:"system"`
+}
+
+// Passwords reads the home's passwords and makes those that are missing. The
+// file is readable by its owner alone.
+func (h Home) Passwords() (Passwords, error) {
+	var p Passwords
+	file := h.Path("passwords.json")
+	if err := readJSON(file, &p); err != nil {
+		return p, err
+	}
+	before := p
+	for _, field := range []*string{&p.Superuser, &p.Migrator, &p.App, &p.System} {
+		if *field == "" {
+			*field = rand.Text() // 128 bits, letters and digits: safe in a URL and in a quoted file.
+		}
+	}
+	if p == before {
+		return p, nil
+	}
+	return p, writeJSON(file, p)
+}

@@ -1,0 +1,169 @@
+package tools
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Installer gets what Finder does not find.
+type Installer struct {
+	Finder Finder
+	Out    io.Writer // progress, for a person
+}
+
+// Ensure returns PostgreSQL and PgBouncer, getting them first when one is
+// missing. major is the version that existing data asks for, 0 for none.
+func (i Installer) Ensure(ctx context.Context, major int) (Postgres, PgBouncer, error) {
+	server, pooler, err := i.find(ctx, major)
+	if err == nil {
+		return server, pooler, nil
+	}
+	fmt.Fprintf(i.Out, "%v\n", err) //nolint:errcheck // Progress.
+	if err := i.Install(ctx, major); err != nil {
+		return server, pooler, err
+	}
+	server, pooler, err = i.find(ctx, major)
+	if err != nil {
+		return server, pooler, fmt.Errorf("after installing: %w\n%s", err, Advice())
+	}
+	return server, pooler, nil
+}
+
+func (i Installer) find(ctx context.Context, major int) (Postgres, PgBouncer, error) {
+	server, errServer := i.Finder.FindPostgres(ctx, major)
+	pooler, errPooler := i.Finder.FindPgBouncer()
+	return server, pooler, errors.Join(errServer, errPooler)
+}
+
+// Advice says how a person gets the programs.
+func Advice() string {
+	if runtime.GOOS == "darwin" {
+		return "install them with: brew install postgresql@16 pgbouncer"
+	}
+	if _, err := exec.LookPath("apt-get"); err == nil {
+		return fmt.Sprintf("install them with: sudo apt-get install postgresql pgbouncer (PostgreSQL %d or newer; older systems: https://www.postgresql.org/download/)", MinPostgres)
+	}
+	return fmt.Sprintf("install PostgreSQL %d or newer and PgBouncer with the system's package manager, or set PG_BIN and PGBOUNCER_BIN", MinPostgres)
+}
+
+// Install gets both with apt: as root, by sudo where it asks for no password,
+// else unpacked into Finder.Unpacked.
+func (i Installer) Install(ctx context.Context, major int) error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return errors.New(Advice())
+	}
+	server := "postgresql"
+	if major != 0 {
+		server = fmt.Sprintf("postgresql-%d", major)
+	}
+	switch {
+	case os.Geteuid() == 0:
+		return i.apt(ctx, nil, server)
+	case exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil:
+		return i.apt(ctx, []string{"sudo", "-n"}, server)
+	default:
+		return i.unpack(ctx, server)
+	}
+}
+
+// apt installs for the whole system. The cluster and the services that the
+// packages set up are not ours and are not started by us.
+func (i Installer) apt(ctx context.Context, as []string, server string) error {
+	install := append(as, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q", "--no-install-recommends", "install", server, "pgbouncer")
+	if i.do(ctx, "", install...) == nil {
+		return nil
+	}
+	// The package lists of a fresh machine are absent or old.
+	if err := i.do(ctx, "", append(as, "apt-get", "-q", "update")...); err != nil {
+		return err
+	}
+	return i.do(ctx, "", install...)
+}
+
+// unpack fetches the packages with what they need and is missing, and unpacks
+// them below a directory of ours. apt keeps its lists there too, since those of
+// the system are often empty and only root may fill them.
+func (i Installer) unpack(ctx context.Context, server string) error {
+	if i.Finder.Unpacked == "" {
+		return errors.New(Advice())
+	}
+	fmt.Fprintf(i.Out, "no root and no sudo: unpacking into %s\n", i.Finder.Unpacked) //nolint:errcheck // Progress.
+	work := filepath.Join(i.Finder.Unpacked, "apt")
+	for _, dir := range []string{"lists/partial", "cache/archives/partial", "debs"} {
+		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
+			return fmt.Errorf("make room for packages: %w", err)
+		}
+	}
+	options := []string{
+		"-q", "-o", "Dir::State::lists=" + filepath.Join(work, "lists"),
+		"-o", "Dir::Cache=" + filepath.Join(work, "cache"), "-o", "Debug::NoLocking=true",
+	}
+	get := func(dir string, args ...string) error {
+		return i.do(ctx, dir, append(append([]string{"apt-get"}, options...), args...)...)
+	}
+	if err := get("", "update"); err != nil {
+		return err
+	}
+	plan := exec.CommandContext(ctx, "apt-get", append(options, "--no-install-recommends", "-s", "install", server, "pgbouncer")...) //nolint:gosec // Fixed arguments.
+	out, err := plan.Output()
+	if err != nil {
+		return fmt.Errorf("ask apt what %s and pgbouncer need: %w", server, err)
+	}
+	packages := wanted(out)
+	if len(packages) == 0 {
+		return fmt.Errorf("apt has nothing to install, and yet the programs were not found: %s", Advice())
+	}
+	debs := filepath.Join(work, "debs")
+	if err := get(debs, append([]string{"download"}, packages...)...); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
+	if err != nil {
+		return fmt.Errorf("list packages: %w", err)
+	}
+	for _, deb := range files {
+		if err := i.do(ctx, "", "dpkg-deb", "-x", deb, i.Finder.Unpacked); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(work)
+}
+
+// wanted picks from apt's simulation what the two programs need to run: they
+// and libraries. The compiler for queries is left out: it is large, and the
+// cluster runs without it.
+func wanted(simulation []byte) []string {
+	var names []string
+	for s := bufio.NewScanner(bytes.NewReader(simulation)); s.Scan(); {
+		fields := strings.Fields(s.Text())
+		if len(fields) < 2 || fields[0] != "Inst" {
+			continue
+		}
+		name, _, _ := strings.Cut(fields[1], ":")
+		library := strings.HasPrefix(name, "lib") && !strings.HasPrefix(name, "libllvm") && !strings.Contains(name, "perl")
+		if library || name == "pgbouncer" || strings.HasPrefix(name, "postgresql-") && !strings.HasPrefix(name, "postgresql-common") && !strings.HasPrefix(name, "postgresql-client-common") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// do runs a step, saying so first, with its output as progress.
+func (i Installer) do(ctx context.Context, dir string, args ...string) error {
+	fmt.Fprintf(i.Out, "+ %s\n", strings.Join(args, " ")) //nolint:errcheck // Progress.
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // Fixed arguments.
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, i.Out, i.Out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
