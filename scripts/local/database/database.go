@@ -13,18 +13,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coditect/platform/migrations"
 	"github.com/coditect/platform/scripts/local/account"
 	"github.com/coditect/platform/scripts/local/pgbouncer"
 	"github.com/coditect/platform/scripts/local/postgres"
 	"github.com/coditect/platform/scripts/local/state"
 	"github.com/coditect/platform/scripts/local/tools"
-)
-
-// Roles that the platform connects as; migrations give them their rights.
-const (
-	Migrator = "coditect_migrator"
-	App      = "coditect_app"
-	System   = "coditect_system"
 )
 
 // Options say what to bring up.
@@ -83,7 +77,7 @@ func Up(ctx context.Context, o Options) (*Database, error) {
 		return nil, err
 	}
 	_, own, running := d.Cluster.Running()
-	d.Port, err = bind(ports, "PostgreSQL", o.Port, o.FirstPort,
+	d.Port, err = ports.Bind("PostgreSQL", o.Port, o.FirstPort,
 		func(port int) bool { return running && own == port || state.Free(port) },
 		func(port int) error { return d.Cluster.Start(ctx, port) })
 	if err != nil {
@@ -92,39 +86,20 @@ func Up(ctx context.Context, o Options) (*Database, error) {
 	d.Pooler = pgbouncer.Pooler{
 		Install: pooler, Account: who, Dir: filepath.Join(dir, "pgbouncer"), Server: d.Port,
 		Users: map[string]string{
-			postgres.Superuser: o.Passwords.Superuser,
-			Migrator:           o.Passwords.Migrator, App: o.Passwords.App, System: o.Passwords.System,
+			postgres.Superuser:      o.Passwords.Superuser,
+			migrations.RoleMigrator: o.Passwords.Migrator, migrations.RoleApp: o.Passwords.App, migrations.RoleSystem: o.Passwords.System,
 		},
 		Admin: postgres.Superuser, Size: o.PoolSize, Idle: o.PoolIdle,
 	}
 	if err := d.Pooler.Stop(ctx); err != nil { // Else a leftover of ours would hold our own port.
 		return nil, errors.Join(err, d.Cluster.Stop(context.WithoutCancel(ctx)))
 	}
-	d.PoolPort, err = bind(ports, "PgBouncer", o.Pool, o.FirstPool, state.Free,
+	d.PoolPort, err = ports.Bind("PgBouncer", o.Pool, o.FirstPool, state.Free,
 		func(port int) error { return d.Pooler.Start(ctx, port) })
 	if err != nil {
 		return nil, errors.Join(err, d.Cluster.Stop(context.WithoutCancel(ctx)))
 	}
 	return d, nil
-}
-
-// bind chooses a port and starts a part on it. Between the choice and the
-// start another home may take the port: then it chooses again.
-func bind(ports *state.Ports, part string, fixed, first int, free func(int) bool, start func(int) error) (int, error) {
-	for attempt := 0; ; attempt++ {
-		port, err := ports.Choose(part, fixed, first, free)
-		if err != nil {
-			return 0, err
-		}
-		err = start(port)
-		if errors.Is(err, state.ErrPortTaken) && fixed == 0 && attempt < 5 {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		return port, ports.Remember(part, port)
-	}
 }
 
 // Down stops PgBouncer, then PostgreSQL.

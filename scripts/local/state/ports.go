@@ -55,6 +55,26 @@ func (p *Ports) Choose(part string, fixed, first int, free func(int) bool) (int,
 	return 0, fmt.Errorf("%s: %w: none of %d to %d is free", part, ErrPortTaken, first, first+199)
 }
 
+// Bind chooses a port, starts a part on it and remembers it. Between the choice
+// and the start another home may take the port (start says ErrPortTaken): then
+// it chooses again.
+func (p *Ports) Bind(part string, fixed, first int, free func(int) bool, start func(int) error) (int, error) {
+	for attempt := 0; ; attempt++ {
+		port, err := p.Choose(part, fixed, first, free)
+		if err != nil {
+			return 0, err
+		}
+		err = start(port)
+		if errors.Is(err, ErrPortTaken) && fixed == 0 && attempt < 5 {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		return port, p.Remember(part, port)
+	}
+}
+
 // Remember keeps the port that a part got.
 func (p *Ports) Remember(part string, port int) error {
 	if p.Of[part] == port {

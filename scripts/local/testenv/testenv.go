@@ -186,5 +186,5 @@ func (e Env) current(ctx context.Context) (map[string]string, error) {
 	if _, ok := d.Pooler.Running(); !ok {
 		return nil, errors.New("PgBouncer does not run")
 	}
-	return vars, prepare(ctx, vars)
+	return vars, ping(ctx, vars[SuperuserURL])
 }

@@ -1,0 +1,81 @@
+# What one does with this checkout. `make` alone lists it; the work is in scripts/.
+
+SHELL := /bin/bash
+
+# Built, not `go run`: that one would die of a SIGTERM and leave its child behind.
+LOCAL := .local/bin/local
+
+$(LOCAL): FORCE
+	@go build -o $@ ./scripts/cmd/local
+
+.DEFAULT_GOAL := help
+.PHONY: FORCE help run doctor reset psql tenant test test-env fuzz lint fmt generate tidy deps verify package migrate new-migration new-function
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {sub(/:.*/, "", $$1); printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Run
+
+run: $(LOCAL) ## The whole platform on 127.0.0.1:8080 (PORT, CODITECT_HOME; Ctrl-C stops it)
+	@exec $(LOCAL) run
+
+doctor: $(LOCAL) ## Check every tool and say how to get what is missing
+	@$(LOCAL) doctor
+
+reset: $(LOCAL) ## Delete the local platform's data (asks first; YES=1 does not)
+	@$(LOCAL) reset
+
+psql: $(LOCAL) ## A shell on the running local database (ARGS="-c 'select 1'", ROLE=app|system|migrator)
+	@$(LOCAL) psql $(ARGS)
+
+tenant: $(LOCAL) ## The operator's command (ARGS="suspend|resume|restore acme")
+	@$(LOCAL) tenant $(ARGS)
+
+##@ Check
+
+test: $(LOCAL) ## Install what tests need and run all of them with the race detector (PKG=./shared/db/... for some)
+	@$(LOCAL) deps
+	@$(LOCAL) test-env -- scripts/test.sh $(PKG)
+
+test-env: $(LOCAL) ## Keep a test database up, so that a bare `go test` works (ARGS=down stops it)
+	@$(LOCAL) test-env $(or $(ARGS),up)
+
+fuzz: $(LOCAL) ## Every fuzz target for FUZZTIME (30s each)
+	@$(LOCAL) test-env -- scripts/fuzz.sh
+
+lint: ## Format, vet, golangci-lint and the house rules
+	@scripts/lint.sh
+
+verify: ## Generated files are current, modules tidy, every function builds as the cloud builds it
+	@scripts/verify.sh
+
+##@ Change
+
+fmt: ## Format the Go code
+	@scripts/each-module.sh gofmt -l -w .
+
+generate: ## Write what is generated from the operations and functions.json
+	@scripts/each-module.sh go generate ./...
+
+tidy: ## go mod tidy in every module
+	@scripts/each-module.sh env GOWORK=off go mod tidy
+
+deps: $(LOCAL) ## Fetch modules, PostgreSQL, PgBouncer and a C compiler
+	@$(LOCAL) deps
+	@scripts/each-module.sh go mod download
+
+migrate: $(LOCAL) ## Migrate the local database (ARGS="up|down|status", default up)
+	@$(LOCAL) migrate $(or $(ARGS),up)
+
+new-migration: ## Begin a migration (NAME=add_labels)
+	@go run ./migrations/cmd/migrate create "$(NAME)"
+
+new-function: ## Begin a function that builds, tests and deploys (NAME=labels)
+	@go run ./scripts/cmd/new-function "$(NAME)"
+
+##@ Ship
+
+package: ## The archive of every function, into dist/
+	@scripts/package.sh

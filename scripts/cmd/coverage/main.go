@@ -1,0 +1,62 @@
+// Command coverage prints the coverage of every package in the given profiles
+// and fails when one is below its floor.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/coditect/platform/scripts/coverage"
+)
+
+func main() {
+	floors := flag.String("floors", "", "file of exceptions from the default floor")
+	flag.Parse()
+	if err := run(*floors, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "coverage:", err) //nolint:errcheck // Nowhere else to say it.
+		os.Exit(1)
+	}
+}
+
+func run(floorsFile string, profiles []string) error {
+	var floors coverage.Floors
+	if floorsFile != "" {
+		f, err := os.Open(floorsFile) //nolint:gosec // Named by the caller.
+		if err != nil {
+			return err
+		}
+		defer f.Close() //nolint:errcheck // Only read.
+		if floors, err = coverage.ParseFloors(f); err != nil {
+			return fmt.Errorf("%s: %w", floorsFile, err)
+		}
+	}
+	var all coverage.Profile
+	for _, name := range profiles {
+		if err := add(&all, name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	low := 0
+	for _, p := range all.Packages() {
+		mark := ""
+		if floor := floors.Of(p.Path); p.Percent() < floor {
+			mark = fmt.Sprintf("  below %.0f %%", floor)
+			low++
+		}
+		fmt.Printf("%6.1f %%  %s%s\n", p.Percent(), p.Path, mark) //nolint:errcheck // A report.
+	}
+	if low > 0 {
+		return fmt.Errorf("%d packages are below their floor", low)
+	}
+	return nil
+}
+
+func add(all *coverage.Profile, name string) error {
+	f, err := os.Open(name) //nolint:gosec // Named by the caller.
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // Only read.
+	return all.Add(f)
+}

@@ -1,0 +1,53 @@
+package run
+
+import (
+	"errors"
+
+	"github.com/coditect/platform/shared/config"
+)
+
+// Config is what a person may decide about a run. A part whose address is
+// given is not started.
+type Config struct {
+	Port int `env:"PORT" envDefault:"8080"` // of the router, on 127.0.0.1
+
+	// All three or none: an own database comes with all its roles.
+	Database config.Secret `env:"DATABASE_URL"`
+	System   config.Secret `env:"SYSTEM_DATABASE_URL"`
+	Migrate  config.Secret `env:"MIGRATE_DATABASE_URL"`
+
+	Redis   config.Secret `env:"REDIS_URL"`
+	Secrets string        `env:"SECRETS_ENDPOINT"` // host:port of Secret Manager's API
+	Project string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
+
+	// Ports of embedded parts; 0 chooses and remembers.
+	PostgresPort  int `env:"PG_PORT"`
+	PgBouncerPort int `env:"PGBOUNCER_PORT"`
+	RedisPort     int `env:"REDIS_PORT"`
+	StandinPort   int `env:"STANDIN_PORT"`
+}
+
+// Validate refuses a database that is given in part.
+func (c Config) Validate() error {
+	given := 0
+	for _, url := range []config.Secret{c.Database, c.System, c.Migrate} {
+		if url.Reveal() != "" {
+			given++
+		}
+	}
+	var errs []error
+	if given != 0 && given != 3 {
+		errs = append(errs, config.Invalid("DATABASE_URL", "SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL go together: give all three, or none to have a database started"))
+	}
+	for name, port := range map[string]int{
+		"PORT": c.Port, "PG_PORT": c.PostgresPort, "PGBOUNCER_PORT": c.PgBouncerPort, "REDIS_PORT": c.RedisPort, "STANDIN_PORT": c.StandinPort,
+	} {
+		if port < 0 || port > 65535 {
+			errs = append(errs, config.Invalid(name, "is not a port"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ownDatabase reports whether the runner starts PostgreSQL and PgBouncer.
+func (c Config) ownDatabase() bool { return c.Database.Reveal() == "" }

@@ -1,0 +1,220 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"text/tabwriter"
+	"time"
+
+	"github.com/coditect/platform/migrations"
+	"github.com/coditect/platform/scripts/local/database"
+	"github.com/coditect/platform/scripts/local/keys"
+	"github.com/coditect/platform/scripts/local/postgres"
+	"github.com/coditect/platform/scripts/local/state"
+)
+
+// Database is the name of the platform's database in the home's own cluster.
+const Database = "coditect"
+
+// Where the search for a free port starts, part by part.
+const (
+	firstPostgres  = 25432
+	firstPgBouncer = 26432
+	firstRedis     = 26379
+	firstStandin   = 18085
+)
+
+// parts are the things that the platform needs around it.
+type parts struct {
+	Options
+	cfg Config
+	env map[string]string // what the functions are told
+
+	database *database.Database // nil when given
+	redis    *redis             // nil when given
+	standins *standins          // nil when given
+}
+
+// lookup is the functions' environment: what was started, else what the person
+// set.
+func (p *parts) lookup(name string) (string, bool) {
+	if value, ok := p.env[name]; ok {
+		return value, true
+	}
+	return p.Lookup(name)
+}
+
+func (p *parts) start(ctx context.Context) error {
+	p.env["GOOGLE_CLOUD_PROJECT"] = p.cfg.Project
+	if err := p.startDatabase(ctx); err != nil {
+		return err
+	}
+	ports, err := p.Home.Ports()
+	if err != nil {
+		return err
+	}
+	if p.cfg.Redis.Reveal() == "" {
+		port, err := ports.Bind("Redis", p.cfg.RedisPort, firstRedis, state.Free, func(port int) (err error) {
+			p.redis, err = startRedis(port)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		p.env["REDIS_URL"] = fmt.Sprintf("redis://127.0.0.1:%d/0", port)
+	}
+	if p.cfg.Secrets == "" {
+		port, err := ports.Bind("cloud stand-ins", p.cfg.StandinPort, firstStandin, state.Free, func(port int) (err error) {
+			p.standins, err = startStandins(port, p.cfg.Project, keys.Store{Home: p.Home})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		p.env["SECRETS_ENDPOINT"] = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	return nil
+}
+
+func (p *parts) startDatabase(ctx context.Context) error {
+	if p.cfg.ownDatabase() {
+		d, err := OpenDatabase(ctx, p.Options, p.cfg)
+		if err != nil {
+			return err
+		}
+		p.database = d
+		p.env["DATABASE_URL"] = d.URL(migrations.RoleApp, d.Passwords.App, Database)
+		p.env["SYSTEM_DATABASE_URL"] = d.URL(migrations.RoleSystem, d.Passwords.System, Database)
+		p.env["MIGRATE_DATABASE_URL"] = MigrateURL(d)
+	} else {
+		p.env["DATABASE_URL"] = p.cfg.Database.Reveal()
+		p.env["SYSTEM_DATABASE_URL"] = p.cfg.System.Reveal()
+		p.env["MIGRATE_DATABASE_URL"] = p.cfg.Migrate.Reveal()
+	}
+	log := slog.New(slog.NewTextHandler(p.Out, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	if err := migrations.Up(ctx, p.env["MIGRATE_DATABASE_URL"], migrations.WithLogger(log)); err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	return CheckIsolation(ctx, p.env["DATABASE_URL"])
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// OpenDatabase brings the home's own database up, roles included, without
+// migrating it.
+func OpenDatabase(ctx context.Context, o Options, cfg Config) (*database.Database, error) {
+	passwords, err := o.Home.Passwords()
+	if err != nil {
+		return nil, err
+	}
+	d, err := database.Up(ctx, database.Options{
+		Home: o.Home, Out: o.Out, Tools: o.Tools, Passwords: passwords, Durable: true,
+		Port: cfg.PostgresPort, FirstPort: firstPostgres, Pool: cfg.PgBouncerPort, FirstPool: firstPgBouncer,
+		MaxConnections: 100, PoolSize: 20, PoolIdle: time.Minute,
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = migrations.Bootstrap(ctx, d.Cluster.URL(d.Port, "postgres"), migrations.Setup{
+		Database:         Database,
+		MigratorPassword: passwords.Migrator, AppPassword: passwords.App, SystemPassword: passwords.System,
+	})
+	if err != nil {
+		return nil, errors.Join(err, d.Down(context.WithoutCancel(ctx)))
+	}
+	return d, nil
+}
+
+// MigrateURL is the migrator's direct address of the home's own database.
+func MigrateURL(d *database.Database) string {
+	return postgres.Address(migrations.RoleMigrator, d.Passwords.Migrator, d.Port, Database)
+}
+
+// watch starts the database's processes again when one dies, as an
+// orchestrator would. The functions reconnect by themselves.
+func (p *parts) watch(ctx context.Context) {
+	if p.database == nil {
+		<-ctx.Done()
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		d := p.database
+		if _, _, ok := d.Cluster.Running(); !ok {
+			p.revive(ctx, "PostgreSQL", func() error { return d.Cluster.Start(ctx, d.Port) })
+		}
+		if _, ok := d.Pooler.Running(); !ok {
+			p.revive(ctx, "PgBouncer", func() error { return d.Pooler.Start(ctx, d.PoolPort) })
+		}
+	}
+}
+
+func (p *parts) revive(ctx context.Context, part string, start func() error) {
+	fmt.Fprintf(p.Out, "%s ended: starting it again\n", part) //nolint:errcheck // A terminal.
+	if err := start(); err != nil && ctx.Err() == nil {
+		fmt.Fprintf(p.Out, "%s does not start: %v\n", part, err) //nolint:errcheck // A terminal.
+	}
+}
+
+// stop takes down what was started, in reverse.
+func (p *parts) stop(ctx context.Context) error {
+	if p.standins != nil {
+		p.standins.close()
+	}
+	if p.redis != nil {
+		p.redis.close()
+	}
+	if p.database != nil {
+		return p.database.Down(ctx)
+	}
+	return nil
+}
+
+// table prints where everything is, without passwords.
+func (p *parts) table(address string) {
+	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
+	line := func(name, where string) { fmt.Fprintf(w, "  %s\t%s\n", name, where) } //nolint:errcheck // A terminal.
+	fmt.Fprintln(w)                                                                //nolint:errcheck // A terminal.
+	line("API", address+"/api/v1/")
+	line("documentation", address+"/api/docs/")
+	line("health", address+"/health/")
+	if d := p.database; d != nil {
+		line("PostgreSQL", fmt.Sprintf("127.0.0.1:%d, database %s (make psql)", d.Port, Database))
+		line("PgBouncer", fmt.Sprintf("127.0.0.1:%d, transaction mode", d.PoolPort))
+	} else {
+		line("database", host(p.env["DATABASE_URL"])+" (given)")
+	}
+	line("Redis", host(p.env["REDIS_URL"])+given(p.redis != nil))
+	line("secrets", p.env["SECRETS_ENDPOINT"]+given(p.standins != nil))
+	line("state", p.Home.Dir)
+	w.Flush() //nolint:errcheck,gosec // A terminal.
+}
+
+func given(own bool) string {
+	if own {
+		return " (in this process)"
+	}
+	return " (given)"
+}
+
+func host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "address of its own form"
+	}
+	return u.Host
+}
