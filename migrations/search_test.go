@@ -1,0 +1,165 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// titles asks as the application does: ids from the function, rows under the caller's own policy.
+func titles(t *testing.T, tx pgx.Tx, tenant, query, more string) ([]string, error) {
+	t.Helper()
+	rows, err := tx.Query(t.Context(), `select title from app.tasks where tenant_id = $1 and id in (
+		select app.search_tasks(tenant => $1, query => $2, page_rows => 10`+more+`)) order by title`, tenant, query)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+func TestSearchFindsWordsAndFilters(t *testing.T) {
+	t.Parallel()
+	d := migrated(t)
+	fill(t, d)
+	owner, app := open(t, d.migrator), open(t, d.app)
+	for i, task := range []struct{ title, description, more string }{
+		{"Zebra crossing", "paint it", "'todo', 'low', null, '2026-01-10', null"},
+		{"paint the ZEBRA", "100% done_ok c:\\dir 'quoted'", "'done', 'high', '" + personA + "', '2026-01-20', null"},
+		{"Gone zebra", "", "'todo', 'low', null, null, now()"},
+		{"Élan vital", "other", "'todo', 'low', null, null, null"},
+	} {
+		exec(t, owner, fmt.Sprintf(`insert into app.tasks (tenant_id, id, project_id, title, description, created_by, created_at, status, priority, assignee_id, due_date, deleted_at, deletion_id)
+			select $1, gen_random_uuid(), $1, $2, $3, $4, '2026-01-01'::timestamptz + interval '%d hours', s, p, a::uuid, dd::date, d::timestamptz, case when d is not null then gen_random_uuid() end
+			from (values (%s)) v(s, p, a, dd, d)`, i, task.more), tenantA, task.title, task.description, personA)
+	}
+	exec(t, owner, "update app.tasks set title = 'Foreign zebra' where tenant_id = $1", tenantB)
+	for _, c := range []struct {
+		query, more string
+		want        []string
+	}{
+		{"zebra", "", []string{"Zebra crossing", "paint the ZEBRA"}},
+		{"zeb", "", []string{"Zebra crossing", "paint the ZEBRA"}},
+		{" paint \t zebra ", "", []string{"Zebra crossing", "paint the ZEBRA"}},
+		{"paint crossing", "", []string{"Zebra crossing"}},
+		{"crossing\npaint", "", []string{"Zebra crossing"}},
+		{"éLAN", "", []string{"Élan vital"}},
+		{"100%", "", []string{"paint the ZEBRA"}},
+		{"1%done", "", nil},
+		{"done_ok", "", []string{"paint the ZEBRA"}},
+		{"doneXok", "", nil},
+		{`c:\dir`, "", []string{"paint the ZEBRA"}},
+		{"'quoted'", "", []string{"paint the ZEBRA"}},
+		{"') or true --", "", nil},
+		{"vi", "", []string{"Élan vital"}},
+		{"zebra", ", status => 'done'", []string{"paint the ZEBRA"}},
+		{"zebra", ", priority => 'low'", []string{"Zebra crossing"}},
+		{"zebra", ", unassigned => true", []string{"Zebra crossing"}},
+		{"zebra", ", assignee => '" + personA + "'", []string{"paint the ZEBRA"}},
+		{"zebra", ", due_before => '2026-01-20'", []string{"Zebra crossing"}},
+		{"zebra", ", due_after => '2026-01-10'", []string{"paint the ZEBRA"}},
+		{"zebra", ", project => '" + tenantA + "'", []string{"Zebra crossing", "paint the ZEBRA"}},
+		{"zebra", ", project => '" + tenantB + "'", nil},
+		{"zebra", ", after_at => '2026-01-01 01:00', after_id => '00000000-0000-0000-0000-000000000000'", []string{"Zebra crossing"}},
+		{"zebra", ", ordering => 'created_at', after_at => '2026-01-01 00:30', after_id => '00000000-0000-0000-0000-000000000000'", []string{"paint the ZEBRA"}},
+	} {
+		in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+			got, err := titles(t, tx, tenantA, c.query, c.more)
+			if err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("%q%s: got %q, %v, want %q", c.query, c.more, got, err, c.want)
+			}
+		})
+	}
+	for name, c := range map[string]struct{ set, tenant, more, code string }{
+		"another tenant": {tenantA, tenantB, "", "42501"},
+		"no tenant set":  {"", tenantA, "", "42501"},
+		"bad ordering":   {tenantA, tenantA, ", ordering => 'title; drop table app.tasks'", "22023"},
+		"null ordering":  {tenantA, tenantA, ", ordering => null", "22023"},
+	} {
+		in(t, app, c.set, "", "", func(tx pgx.Tx) {
+			tag, err := tx.Exec(t.Context(), "select app.search_tasks(tenant => $1, query => 'zebra', page_rows => 10"+c.more+")", c.tenant)
+			if code, _ := state(err); code != c.code {
+				t.Errorf("%s: got %s, %v", name, tag, err)
+			}
+		})
+	}
+	// The function is the only way: what builds its query is not the application's to call.
+	if _, err := app.Exec(t.Context(), "select app.search_condition('true', 'x')"); err == nil {
+		t.Error("the application may build conditions")
+	}
+}
+
+func TestSearchFindsProjects(t *testing.T) {
+	t.Parallel()
+	d := migrated(t)
+	fill(t, d)
+	owner, app := open(t, d.migrator), open(t, d.app)
+	exec(t, owner, `insert into app.projects (tenant_id, id, name, description, status, owner_id, created_by, deleted_at, deletion_id)
+		select $1, gen_random_uuid(), n, 'moon', s, $2, $2, d::timestamptz, case when d is not null then gen_random_uuid() end
+		from (values ('active moon', 'active', null), ('archived moon', 'archived', null), ('deleted moon', 'active', now())) v(n, s, d)`, tenantA, personA)
+	for more, want := range map[string][]string{
+		"":                             {"active moon", "archived moon"},
+		", status => 'archived'":       {"archived moon"},
+		", status => 'deleted'":        {"deleted moon"},
+		", include_deleted => true":    {"active moon", "archived moon", "deleted moon"},
+		", owner => '" + personB + "'": nil,
+		", ordering => 'updated_at'":   {"active moon", "archived moon"},
+		", after_at => '2000-01-01', after_id => '" + personA + "'": nil,
+	} {
+		in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+			rows, err := tx.Query(t.Context(), "select name from app.projects where tenant_id = $1 and id in (select app.search_projects(tenant => $1, query => 'MOON', page_rows => 10"+more+")) order by name", tenantA)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, %v, want %q", more, got, err, want)
+			}
+		})
+	}
+	in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+		_, err := tx.Exec(t.Context(), "select app.search_projects($1, 'moon', 10)", tenantB)
+		if code, _ := state(err); code != "42501" {
+			t.Errorf("another tenant: %v", err)
+		}
+	})
+}
+
+// The reason for the functions: of a large tenant a rare word reads the trigram index through them, and all
+// rows without them.
+func TestSearchOfALargeTenantUsesItsIndex(t *testing.T) {
+	t.Parallel()
+	d := migrated(t)
+	fill(t, d)
+	owner, app := open(t, d.migrator), open(t, d.app)
+	exec(t, owner, `insert into app.tasks (tenant_id, id, project_id, title, description, created_by)
+		select $1, gen_random_uuid(), $1, 'task ' || md5(n::text), md5((n * 7)::text), $2 from generate_series(1, 20000) n`, tenantA, personA)
+	exec(t, owner, "update app.tasks set title = 'a zebra crossing' where tenant_id = $1 and id = $1", tenantA)
+	exec(t, owner, "vacuum analyze app.tasks")
+	scans := func() int {
+		exec(t, app, "select pg_stat_force_next_flush()")
+		exec(t, owner, "select pg_stat_clear_snapshot()")
+		return one[int](t, owner, "select idx_scan from pg_stat_user_indexes where indexrelname = 'tasks_search_idx'")
+	}
+	before := scans()
+	in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+		if got, err := titles(t, tx, tenantA, "zebra", ""); err != nil || len(got) != 1 {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+	if after := scans(); after <= before {
+		t.Errorf("the search index was scanned %d times", after-before)
+	}
+	in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+		rows, err := tx.Query(t.Context(), `explain select id from app.tasks where tenant_id = $1 and deleted_at is null and (title || E'\n' || description) ilike '%zebra%'`, tenantA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || strings.Contains(strings.Join(plan, "\n"), "tasks_search_idx") {
+			t.Errorf("the application's own query may use the index now: the functions are not needed (%q, %v)", plan, err)
+		}
+	})
+}
