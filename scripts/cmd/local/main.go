@@ -10,38 +10,67 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"github.com/coditect/platform/scripts/local/state"
+	"github.com/coditect/platform/scripts/local/tools"
 )
 
 const usage = `usage: local COMMAND
 
-  test-env -- CMD…      run a command with a test database (KEEP=1 leaves it running)
-  test-env up | down    bring the test database up to stay, or stop it
+  run                              the platform, until Ctrl-C
+  doctor                           check the machine's tools
+  deps                             get PostgreSQL, PgBouncer and a C compiler
+  reset                            delete the platform's local data
+  migrate up|down|status           migrate the local or the given database
+  psql [ARGS]                      a shell on the local database (ROLE=app|system|migrator)
+  tenant suspend|resume|restore SUBDOMAIN
+  test-env -- CMD…                 run a command with a test database (KEEP=1 leaves it running)
+  test-env up | down               bring the test database up to stay, or stop it
 `
+
+// command is one of the above with its arguments; it returns the exit code.
+type command func(ctx context.Context, here place, args []string) (int, error)
+
+var commands = map[string]command{
+	"doctor": checkTools, "deps": getTools, "reset": reset,
+	"migrate": migrate, "psql": psql, "tenant": changeTenant, "test-env": testEnv,
+}
+
+// place is where the command works.
+type place struct {
+	root  string // the checkout
+	home  state.Home
+	tools tools.Finder
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second Ctrl-C ends the process at once; the next start recovers.
+	context.AfterFunc(ctx, stop)
 	code, err := dispatch(ctx, os.Args[1:])
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "local:", err) //nolint:errcheck // Nowhere else to say it.
+		fmt.Fprintln(os.Stderr, err) //nolint:errcheck // Nowhere else to say it.
 		code = max(code, 1)
 	}
 	os.Exit(code)
 }
 
 func dispatch(ctx context.Context, args []string) (int, error) {
-	if len(args) == 0 {
+	if len(args) == 0 || commands[args[0]] == nil {
 		return 2, errors.New(usage)
 	}
 	root, err := checkout()
 	if err != nil {
 		return 1, err
 	}
-	switch args[0] {
-	case "test-env":
-		return testEnv(ctx, root, args[1:])
+	home, err := state.Open(root, os.Getenv("CODITECT_HOME"))
+	if err != nil {
+		return 1, err
 	}
-	return 2, errors.New(usage)
+	return commands[args[0]](ctx, place{root: root, home: home, tools: tools.Finder{
+		PGBin: os.Getenv("PG_BIN"), PgBouncer: os.Getenv("PGBOUNCER_BIN"), Unpacked: home.Path("tools"),
+	}}, args[1:])
 }
 
 // checkout is the folder of go.work at or above the working directory.

@@ -4,32 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/coditect/platform/scripts/local/state"
 	"github.com/coditect/platform/scripts/local/testenv"
-	"github.com/coditect/platform/scripts/local/tools"
 )
 
-func testEnv(ctx context.Context, root string, args []string) (int, error) {
-	home, err := state.Open(root, os.Getenv("CODITECT_HOME"))
+func testEnv(ctx context.Context, here place, args []string) (int, error) {
+	home, err := state.Open(here.root, here.home.Path("test"))
 	if err != nil {
 		return 1, err
 	}
-	test, err := state.Open(root, home.Path("test"))
-	if err != nil {
-		return 1, err
-	}
-	env := testenv.Env{Home: test, Tools: finder(home), Out: os.Stderr}
+	env := testenv.Env{Home: home, Tools: here.tools, Out: os.Stderr}
 	switch {
 	case len(args) == 1 && args[0] == "up":
 		vars, err := env.Up(ctx)
 		if err != nil {
 			return 1, err
 		}
-		for name, value := range vars {
-			fmt.Printf("export %s='%s'\n", name, value) //nolint:errcheck // A terminal.
+		for _, name := range slices.Sorted(maps.Keys(vars)) {
+			fmt.Printf("export %s='%s'\n", name, vars[name]) //nolint:errcheck,forbidigo // What a shell evaluates.
 		}
 		return 0, nil
 	case len(args) == 1 && args[0] == "down":
@@ -38,13 +34,4 @@ func testEnv(ctx context.Context, root string, args []string) (int, error) {
 		return env.Run(ctx, os.Getenv("KEEP") == "1", args[1:])
 	}
 	return 2, errors.New(usage)
-}
-
-// finder looks where the user says, then where systems install, then where an
-// earlier run unpacked.
-func finder(home state.Home) tools.Finder {
-	return tools.Finder{
-		PGBin: os.Getenv("PG_BIN"), PgBouncer: os.Getenv("PGBOUNCER_BIN"),
-		Unpacked: filepath.Join(home.Dir, "tools"),
-	}
 }

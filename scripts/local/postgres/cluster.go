@@ -56,6 +56,18 @@ func Address(role, password string, port int, database string) string {
 	return u.String()
 }
 
+// SplitPassword takes the password out of an address, for programs that want
+// it elsewhere than in their arguments.
+func SplitPassword(address string) (bare, password string, err error) {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return "", "", errors.New("the database's address is no URL with a user") // The parser's error quotes the password.
+	}
+	password, _ = u.User.Password()
+	u.User = url.User(u.User.Username())
+	return u.String(), password, nil
+}
+
 // Major is the version whose files are in dir, 0 when there are none.
 func Major(dir string) int {
 	data, err := os.ReadFile(filepath.Join(dir, "data", "PG_VERSION"))

@@ -43,6 +43,12 @@ func (h Home) Path(elem ...string) string {
 	return filepath.Join(append([]string{h.Dir}, elem...)...)
 }
 
+// Remembered lists the files that Ports, Passwords and their like wrote: all
+// that a reset deletes besides the database.
+func (h Home) Remembered() []string {
+	return []string{h.Path("ports.json"), h.Path("passwords.json"), h.Path("secrets.json")}
+}
+
 // Mkdir makes a directory that other accounts may pass through: the database
 // runs as another account when the runner is root, and a strict umask would
 // lock it out of its own files. What must stay private is private by its file

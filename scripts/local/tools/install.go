@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -65,25 +66,38 @@ func (i Installer) Install(ctx context.Context, major int) error {
 	if major != 0 {
 		server = fmt.Sprintf("postgresql-%d", major)
 	}
-	switch {
-	case os.Geteuid() == 0:
-		return i.apt(ctx, nil, server)
-	case exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil:
-		return i.apt(ctx, []string{"sudo", "-n"}, server)
-	default:
-		return i.unpack(ctx, server)
+	if as, ok := elevated(ctx); ok {
+		return i.apt(ctx, as, server, "pgbouncer")
 	}
+	return i.unpack(ctx, server)
+}
+
+// Packages installs packages of the system, which needs root or sudo.
+func (i Installer) Packages(ctx context.Context, names ...string) error {
+	as, ok := elevated(ctx)
+	if _, err := exec.LookPath("apt-get"); err != nil || !ok {
+		return fmt.Errorf("cannot install %s here: it takes apt-get and root, or sudo without a password", strings.Join(names, ", "))
+	}
+	return i.apt(ctx, as, names...)
+}
+
+// elevated is what a command starts with to run as root.
+func elevated(ctx context.Context) (as []string, ok bool) {
+	if os.Geteuid() == 0 {
+		return nil, true
+	}
+	return []string{"sudo", "-n"}, exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil
 }
 
 // apt installs for the whole system. The cluster and the services that the
 // packages set up are not ours and are not started by us.
-func (i Installer) apt(ctx context.Context, as []string, server string) error {
-	install := append(as, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q", "--no-install-recommends", "install", server, "pgbouncer")
+func (i Installer) apt(ctx context.Context, as []string, packages ...string) error {
+	install := slices.Concat(as, []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q", "--no-install-recommends", "install"}, packages)
 	if i.do(ctx, "", install...) == nil {
 		return nil
 	}
 	// The package lists of a fresh machine are absent or old.
-	if err := i.do(ctx, "", append(as, "apt-get", "-q", "update")...); err != nil {
+	if err := i.do(ctx, "", slices.Concat(as, []string{"apt-get", "-q", "update"})...); err != nil {
 		return err
 	}
 	return i.do(ctx, "", install...)
