@@ -1,0 +1,299 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/problem"
+)
+
+// Document is the OpenAPI 3.1 document of the functions, as JSON. It needs
+// nothing but their declarations. Internal operations are not in it. It fails
+// when an example does not match its schema.
+func Document(title, version string, fns ...Function) ([]byte, error) {
+	Routes(fns...)
+	a := build(newMux(), title, version, fns...)
+	doc := a.OpenAPI()
+	doc.Tags = tagsOf(fns)
+	for _, fn := range fns {
+		for _, op := range fn.Operations {
+			if op.Permission == identity.Internal {
+				continue
+			}
+			if err := checkExamples(doc.Components.Schemas, documented(a, op)); err != nil {
+				return nil, fmt.Errorf("api: %s: %w", op.ID, err)
+			}
+		}
+	}
+	dropInternal(doc)
+	return json.MarshalIndent(doc, "", "  ")
+}
+
+func discard(io.Writer, any) error { return nil }
+
+func securitySchemes() map[string]*huma.SecurityScheme {
+	return map[string]*huma.SecurityScheme{
+		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access token that signing in gives."},
+	}
+}
+
+func tagsOf(fns []Function) (tags []*huma.Tag) {
+	seen := map[string]bool{}
+	for _, fn := range fns {
+		for _, op := range fn.Operations {
+			if op.Permission != identity.Internal && !seen[op.Tag] {
+				seen[op.Tag] = true
+				tags = append(tags, &huma.Tag{Name: op.Tag})
+			}
+		}
+	}
+	return tags
+}
+
+func dropInternal(doc *huma.OpenAPI) {
+	for path := range doc.Paths {
+		if strings.HasPrefix(path, "/internal/") {
+			delete(doc.Paths, path)
+		}
+	}
+	dropUnused(doc)
+}
+
+// mediaTypes lists what the body may be sent as, the canonical first.
+func (o Operation) mediaTypes() []string {
+	switch {
+	case len(o.Accepts) > 0:
+		return o.Accepts
+	case o.Method == http.MethodPatch:
+		return []string{"application/merge-patch+json", jsonType}
+	}
+	return []string{jsonType}
+}
+
+// huma is the operation as huma and the document have it.
+func (o Operation) huma() huma.Operation {
+	op := huma.Operation{
+		OperationID: o.ID, Method: o.Method, Path: o.Path, Summary: o.Summary, Description: o.Description,
+		Tags: []string{o.Tag}, DefaultStatus: o.Status,
+		// The chain has read the body within its own limits; huma refuses a
+		// body of exactly the limit, so it gets a larger one.
+		MaxBodyBytes: o.MaxBody + 1,
+		Errors:       o.statuses(),
+		Responses:    map[string]*huma.Response{},
+	}
+	switch {
+	case o.Public:
+		op.Extensions = map[string]any{"x-public": true}
+		op.Security = []map[string][]string{}
+	default:
+		op.Extensions = map[string]any{"x-permission": string(o.Permission)}
+		op.Security = []map[string][]string{{"bearer": {}}}
+	}
+	if o.OpenWhenSuspended {
+		op.Extensions["x-open-when-suspended"] = true
+	}
+	if o.shape.body != nil {
+		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{}, Required: !o.shape.bodyOptional}
+		for _, kind := range o.mediaTypes() {
+			op.RequestBody.Content[kind] = &huma.MediaType{Example: o.RequestExample}
+		}
+	}
+	if o.takesKey() {
+		op.Parameters = append(op.Parameters, header("Idempotency-Key",
+			"Makes a repeat within 24 hours answer what the first request answered, with Idempotent-Replayed: true. The same key with another body is 422.",
+			&huma.Schema{Type: huma.TypeString, MinLength: ptr(1), MaxLength: ptr(255)}))
+	}
+	if o.shape.etag && o.Method == http.MethodGet {
+		op.Parameters = append(op.Parameters, header("If-None-Match", "ETags already held; a match is answered 304.", &huma.Schema{Type: huma.TypeString}))
+	}
+	if o.needsTenant() || o.Permission == identity.SignedIn {
+		op.Parameters = append(op.Parameters, header("X-Tenant-ID", "Must name the token's organization, when sent.", &huma.Schema{Type: huma.TypeString, Format: "uuid"}))
+	}
+	success := strconv.Itoa(o.Status)
+	op.Responses[success] = &huma.Response{Description: http.StatusText(o.Status), Headers: o.successHeaders()}
+	if o.hasAnswer() {
+		op.Responses[success].Content = map[string]*huma.MediaType{jsonType: {Example: o.ResponseExample}}
+	}
+	return op
+}
+
+func header(name, doc string, s *huma.Schema) *huma.Param {
+	return &huma.Param{Name: name, In: "header", Description: doc, Schema: s}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func (o Operation) successHeaders() map[string]*huma.Header {
+	text := func(doc string) *huma.Header {
+		return &huma.Header{Description: doc, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	h := commonHeaders()
+	if o.shape.etag {
+		h["ETag"] = text(`"<version>.<hash of the body>": send it back in If-None-Match and If-Match.`)
+	}
+	if o.Status == http.StatusCreated || o.Status == http.StatusAccepted || o.Status == http.StatusFound {
+		h["Location"] = text("Where the resource, or the outcome, is.")
+	}
+	if o.shape.paged {
+		h["Link"] = text(`The pages around this one, rel="next" and rel="prev" (RFC 8288).`)
+	}
+	if o.takesKey() {
+		h["Idempotent-Replayed"] = text("true when this is the answer to an earlier request with the same Idempotency-Key.")
+	}
+	return h
+}
+
+func commonHeaders() map[string]*huma.Header {
+	text := func(doc string) *huma.Header {
+		return &huma.Header{Description: doc, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	return map[string]*huma.Header{
+		"X-Request-Id":     text("The request's id: the client's own, or ours."),
+		"RateLimit":        text("What is left of the limits (draft-ietf-httpapi-ratelimit-headers)."),
+		"RateLimit-Policy": text("The limits that apply."),
+	}
+}
+
+// conventional are the errors that every operation of its kind may answer with.
+func (o Operation) conventional() []errs.Error {
+	list := []*errs.Error{
+		{Kind: errs.Malformed, Code: "invalid_request", Detail: "A parameter or header of the request is not valid."},
+		{Kind: errs.TooMany, Code: "rate_limited", Detail: "Too many requests; wait as long as Retry-After says."},
+		{Kind: errs.Internal, Code: "internal", Detail: "Something went wrong on our side."},
+		{Kind: errs.Unavailable, Code: "unavailable", Detail: "The service is not available at the moment."},
+		{Kind: errs.Timeout, Code: "timeout", Detail: "The request took too long."},
+	}
+	if !o.Public {
+		list = append(list, errNoToken, errBadToken, errMismatch)
+	}
+	if o.needsTenant() {
+		list = append(list, errNoTenant, errDeleted)
+		if !o.OpenWhenSuspended {
+			list = append(list, errSuspended)
+		}
+		if o.Permission != identity.Member {
+			list = append(list, errPermission)
+		}
+	}
+	if len(o.shape.pathParams) > 0 || o.Permission == identity.Internal {
+		list = append(list, errs.ErrNotFound)
+	}
+	if o.shape.body != nil || o.shape.raw {
+		list = append(list, errMediaType, errTooLarge, errSlowBody, errSyntax.(*errs.Error), invalidExample)
+	}
+	if o.shape.paged {
+		list = append(list, &errs.Error{Kind: errs.Malformed, Code: "invalid_cursor", Detail: "The cursor is not valid here, or is too old. Start again without one."})
+	}
+	if o.shape.ifMatch {
+		list = append(list, ErrPrecondition)
+	}
+	if o.takesKey() {
+		list = append(list, errTooLarge, errSlowBody, errKeyInFlight, errKeyReused)
+	}
+	out := make([]errs.Error, 0, len(list)+len(o.Errors))
+	for i := range o.Errors {
+		out = append(out, *(&o.Errors[i]).WithCause(nil))
+	}
+	for _, e := range list {
+		out = append(out, *e.WithCause(nil))
+	}
+	return out
+}
+
+var invalidExample = &errs.Error{
+	Kind: errs.Invalid, Code: "validation_failed", Detail: "One or more fields are not valid.",
+	Fields: []errs.Field{{Location: "body.name", Message: "expected length >= 1"}},
+}
+
+func (o Operation) statuses() (statuses []int) {
+	for _, e := range o.conventional() {
+		if s := problem.Status(e.Kind); !slices.Contains(statuses, s) {
+			statuses = append(statuses, s)
+		}
+	}
+	slices.Sort(statuses)
+	return statuses
+}
+
+// finish completes what huma has documented: the codes of each status with an
+// example of each, and the body in all its media types.
+func (o Operation) finish(doc *huma.Operation) {
+	if doc.RequestBody != nil && o.shape.body != nil {
+		// huma gives the schema to one media type only.
+		for _, kind := range o.mediaTypes() {
+			if s := doc.RequestBody.Content[jsonType]; kind != jsonType && s != nil && s.Schema != nil {
+				doc.RequestBody.Content[kind].Schema = s.Schema
+			}
+		}
+		for kind := range doc.RequestBody.Content {
+			if !slices.Contains(o.mediaTypes(), kind) {
+				delete(doc.RequestBody.Content, kind)
+			}
+		}
+	}
+	for _, e := range o.conventional() {
+		r := doc.Responses[strconv.Itoa(problem.Status(e.Kind))]
+		media := r.Content[problem.MediaType]
+		if media == nil {
+			continue
+		}
+		if media.Examples == nil {
+			media.Examples = map[string]*huma.Example{}
+			r.Description = ""
+			r.Headers = commonHeaders()
+		}
+		if _, told := media.Examples[e.Code]; told {
+			continue
+		}
+		if r.Description != "" {
+			r.Description += " "
+		}
+		r.Description += "`" + e.Code + "`: " + e.Detail
+		h := http.Header{}
+		problem.Headers(h, &e)
+		for name := range h {
+			r.Headers[name] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{h.Get(name)}}}
+		}
+		media.Examples[e.Code] = &huma.Example{Summary: e.Detail, Value: problem.New(&e, o.examplePath(), "0192f0c1-7b7e-7cc3-98c4-dc0c0c07398f")}
+	}
+	if o.shape.etag && o.Method == http.MethodGet {
+		doc.Responses["304"] = &huma.Response{Description: "The resource is the one that If-None-Match names.", Headers: o.successHeaders()}
+	}
+	// 422 for parameters alone does not occur: those are 400 and 404.
+	if o.shape.body == nil && !slices.Contains(o.statuses(), http.StatusUnprocessableEntity) {
+		delete(doc.Responses, "422")
+	}
+}
+
+func (o Operation) examplePath() string {
+	return wildcard.ReplaceAllString(o.Path, "0192f0c1-7b7e-7cc3-98c4-dc0c0c07398f")
+}
+
+// dropUnused removes the schemas that nothing in the document refers to.
+func dropUnused(doc *huma.OpenAPI) {
+	schemas := doc.Components.Schemas.Map()
+	for {
+		text, _ := json.Marshal(doc.Paths)
+		all, _ := json.Marshal(schemas)
+		used := string(text) + string(all)
+		dropped := false
+		for name := range schemas {
+			if !strings.Contains(used, `"#/components/schemas/`+name+`"`) {
+				delete(schemas, name)
+				dropped = true
+			}
+		}
+		if !dropped {
+			return
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/page"
+)
+
+// output is what an operation may answer with. Its render turns the answer
+// into bytes, once: the ETag is made of the same bytes that are sent.
+type output interface {
+	render(c *call) (*answer, error)
+	defaultStatus(method string) int
+}
+
+// answer is a response before it is sent: nothing reaches the client until the
+// transaction that stores it with its Idempotency-Key has committed.
+type answer struct {
+	status                            int
+	contentType, etag, location, link string
+	header                            http.Header // what is rarer
+	body                              []byte
+	stream                            func(ctx context.Context, w io.Writer) error
+}
+
+const jsonType = "application/json"
+
+// Item is the answer with a single resource. It carries an ETag, answers a
+// matching If-None-Match with 304, and a Location when made by [Created].
+type Item[T any] struct {
+	Body T
+
+	version  int64
+	location string
+	created  bool
+}
+
+// NewItem answers with a resource at a version.
+func NewItem[T any](version int64, body T) *Item[T] { return &Item[T]{Body: body, version: version} }
+
+// Created answers with a new resource at its address. The Spec names its
+// status: 201.
+func Created[T any](location string, version int64, body T) *Item[T] {
+	return &Item[T]{Body: body, version: version, location: location, created: true}
+}
+
+func (*Item[T]) versioned() {}
+
+func (*Item[T]) defaultStatus(string) int { return http.StatusOK }
+
+func (i *Item[T]) render(c *call) (*answer, error) {
+	body, err := encode(i.Body)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{status: c.op.Status, contentType: jsonType, body: body, etag: etagOf(i.version, body), location: i.location}
+	if i.created && a.status == http.StatusOK {
+		a.status = http.StatusCreated
+	}
+	if c.op.Method == http.MethodGet && unchanged(c.r.Header.Get("If-None-Match"), a.etag) {
+		return nil, &errs.Error{Kind: errs.NotModified, Code: "not_modified", Detail: "The resource has not changed.", ETag: a.etag}
+	}
+	return a, nil
+}
+
+// Value is an answer that is no versioned resource: tokens, counts, reports.
+type Value[T any] struct {
+	Body T
+
+	location string
+}
+
+// NewValue answers with body.
+func NewValue[T any](body T) *Value[T] { return &Value[T]{Body: body} }
+
+// Accepted answers with body and the address where the outcome will be. The
+// Spec names its status: 202.
+func Accepted[T any](location string, body T) *Value[T] {
+	return &Value[T]{Body: body, location: location}
+}
+
+func (*Value[T]) defaultStatus(string) int { return http.StatusOK }
+
+func (v *Value[T]) render(c *call) (*answer, error) {
+	body, err := encode(v.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: c.op.Status, contentType: jsonType, body: body, location: v.location}, nil
+}
+
+// List is the answer with a page of a list.
+type List[T any] struct {
+	Body ListBody[T]
+
+	next, previous *page.Cursor
+}
+
+// ListBody is the form of every list.
+type ListBody[T any] struct {
+	Results []T `json:"results" nullable:"false" doc:"The page."`
+	// The addresses are relative to the host, so that they hold behind any name.
+	Next     *string `json:"next" doc:"The next page, or null on the last." example:"/api/v1/tasks/?cursor=AQ"`
+	Previous *string `json:"previous" doc:"The page before, or null on the first." example:"/api/v1/tasks/?cursor=AQ"`
+}
+
+// NewList answers with a page; next and previous come from [page.Assemble].
+func NewList[T any](results []T, next, previous *page.Cursor) *List[T] {
+	if results == nil {
+		results = []T{}
+	}
+	return &List[T]{Body: ListBody[T]{Results: results}, next: next, previous: previous}
+}
+
+func (*List[T]) defaultStatus(string) int { return http.StatusOK }
+
+func (l *List[T]) render(c *call) (*answer, error) {
+	var links []string
+	for _, to := range []struct {
+		rel string
+		at  *page.Cursor
+		url **string
+	}{{"next", l.next, &l.Body.Next}, {"prev", l.previous, &l.Body.Previous}} {
+		if to.at == nil {
+			continue
+		}
+		address, err := c.pageURL(*to.at)
+		if err != nil {
+			return nil, err
+		}
+		*to.url = &address
+		links = append(links, "<"+address+`>; rel="`+to.rel+`"`) // RFC 8288
+	}
+	if l.Body.Results == nil {
+		l.Body.Results = []T{}
+	}
+	body, err := encode(l.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: c.op.Status, contentType: jsonType, body: body, link: strings.Join(links, ", ")}, nil
+}
+
+// Empty is an answer without a body: 204, or the Spec's status.
+type Empty struct{}
+
+func (*Empty) defaultStatus(string) int { return http.StatusNoContent }
+
+func (*Empty) render(c *call) (*answer, error) { return &answer{status: c.op.Status}, nil }
+
+// Redirect sends a browser elsewhere. The caller vouches for the address.
+type Redirect struct{ location string }
+
+// NewRedirect answers with an address to go to.
+func NewRedirect(location string) *Redirect { return &Redirect{location} }
+
+func (*Redirect) defaultStatus(string) int { return http.StatusFound }
+
+func (r *Redirect) render(c *call) (*answer, error) {
+	if r.location == "" {
+		return nil, errs.New(errs.Internal, "internal", "Something went wrong on our side.")
+	}
+	return &answer{status: c.op.Status, location: r.location}, nil
+}
+
+// Stream is an answer that is written as it is made. An error after the first
+// byte breaks the connection, so that what arrived cannot pass for the whole.
+type Stream struct {
+	contentType string
+	write       func(ctx context.Context, w io.Writer) error
+}
+
+// NewStream answers with what write writes. To flush, use
+// http.NewResponseController on w when it is a http.ResponseWriter.
+func NewStream(contentType string, write func(ctx context.Context, w io.Writer) error) *Stream {
+	return &Stream{contentType, write}
+}
+
+func (*Stream) defaultStatus(string) int { return http.StatusOK }
+
+func (s *Stream) render(c *call) (*answer, error) {
+	return &answer{status: c.op.Status, contentType: s.contentType, stream: s.write}, nil
+}
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(512)
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // the answer is never HTML, and & in addresses stays readable
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,110 @@
+// Package serve hosts a function's handler: it opens the function on its first
+// request, so that a process starts without waiting for anything, and closes it
+// when the platform asks the process to end.
+//
+// The function package registers [Lazy] with the functions framework in its one
+// init; its cmd/main.go serves the same handler with serve/gcp (Cloud Run, and
+// any machine) or serve/lambda (AWS). Those two are the only packages that know
+// a platform; to host functions elsewhere, add a third beside them.
+package serve
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coditect/platform/shared/api"
+	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/problem"
+)
+
+// App is a function that is open: what it serves and how to give back what it
+// holds.
+type App struct {
+	Name     string
+	Function api.Function
+	Handler  http.Handler
+	// Close gives back connections. It is nil when there are none.
+	Close func(ctx context.Context) error
+}
+
+// Open is a function's only constructor. It dials nothing that it can put off,
+// and fails only on what another try may overcome or a person must mend.
+type Open func(ctx context.Context, lookup config.Lookup) (*App, error)
+
+// retryAfter is when a client may try again after a failed opening.
+const retryAfter = 2 * time.Second
+
+// Instance is a function of this process, opened by its first request.
+type Instance struct {
+	name   string
+	open   Open
+	lookup config.Lookup
+
+	mu     sync.Mutex
+	app    *App
+	closed bool
+}
+
+// Lazy makes an instance that reads its configuration from the environment.
+// Nothing happens before the first request.
+func Lazy(name string, open Open) *Instance { return LazyWith(name, open, config.Environ) }
+
+// LazyWith is Lazy with another source of configuration.
+func LazyWith(name string, open Open, lookup config.Lookup) *Instance {
+	return &Instance{name: name, open: open, lookup: lookup}
+}
+
+// Name is the function's name.
+func (i *Instance) Name() string { return i.name }
+
+var (
+	errOpening = errs.New(errs.Unavailable, "unavailable", "The service is not available at the moment.").WithRetry(retryAfter)
+	errClosing = errs.New(errs.Unavailable, "shutting_down", "The service is shutting down.").WithRetry(retryAfter)
+)
+
+// ServeHTTP opens the function if need be and serves the request. A failed
+// opening answers 503 and is forgotten: the next request tries again.
+func (i *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	app, err := i.get(r.Context())
+	if err != nil {
+		slog.LogAttrs(r.Context(), slog.LevelError, "function did not open", slog.String("function", i.name), slog.String("error", err.Error()))
+		problem.Write(w, r, r.Header.Get("X-Request-Id"), err)
+		return
+	}
+	app.Handler.ServeHTTP(w, r)
+}
+
+func (i *Instance) get(ctx context.Context) (*App, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return nil, errClosing
+	}
+	if i.app != nil {
+		return i.app, nil
+	}
+	// What is opened outlives the request that opens it.
+	app, err := i.open(context.WithoutCancel(ctx), i.lookup)
+	if err != nil {
+		return nil, errOpening.WithCause(err)
+	}
+	i.app = app
+	return app, nil
+}
+
+// Close closes the function if it was opened. Requests that come later are
+// answered 503.
+func (i *Instance) Close(ctx context.Context) error {
+	i.mu.Lock()
+	app, again := i.app, i.closed
+	i.closed = true
+	i.mu.Unlock()
+	if again || app == nil || app.Close == nil {
+		return nil
+	}
+	return app.Close(ctx)
+}
