@@ -3,9 +3,10 @@
 // when the platform asks the process to end.
 //
 // The function package registers [Lazy] with the functions framework in its one
-// init; its cmd/main.go serves the same handler with serve/gcp (Cloud Run, and
-// any machine) or serve/lambda (AWS). Those two are the only packages that know
-// a platform; to host functions elsewhere, add a third beside them.
+// init; its cmd/main.go calls serve/host, which serves the same function with
+// serve/gcp (Cloud Run, and any machine) or serve/lambda (AWS). Those are the
+// only packages that know a platform; to host functions elsewhere, add a third
+// beside them.
 package serve
 
 import (
@@ -40,7 +41,6 @@ const retryAfter = 2 * time.Second
 
 // Instance is a function of this process, opened by its first request.
 type Instance struct {
-	name   string
 	open   Open
 	lookup config.Lookup
 
@@ -49,17 +49,13 @@ type Instance struct {
 	closed bool
 }
 
-// Lazy makes an instance that reads its configuration from the environment.
-// Nothing happens before the first request.
-func Lazy(name string, open Open) *Instance { return LazyWith(name, open, config.Environ) }
+// Lazy is what a function registers with the functions framework: a handler
+// that reads its configuration from the environment. Nothing happens before the
+// first request.
+func Lazy(open Open) http.HandlerFunc { return New(open, config.Environ).ServeHTTP }
 
-// LazyWith is Lazy with another source of configuration.
-func LazyWith(name string, open Open, lookup config.Lookup) *Instance {
-	return &Instance{name: name, open: open, lookup: lookup}
-}
-
-// Name is the function's name.
-func (i *Instance) Name() string { return i.name }
+// New makes an instance that is opened with lookup.
+func New(open Open, lookup config.Lookup) *Instance { return &Instance{open: open, lookup: lookup} }
 
 var (
 	errOpening = errs.New(errs.Unavailable, "unavailable", "The service is not available at the moment.").WithRetry(retryAfter)
@@ -71,7 +67,7 @@ var (
 func (i *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, err := i.get(r.Context())
 	if err != nil {
-		slog.LogAttrs(r.Context(), slog.LevelError, "function did not open", slog.String("function", i.name), slog.String("error", err.Error()))
+		slog.LogAttrs(r.Context(), slog.LevelError, "function did not open", slog.String("error", err.Error()))
 		problem.Write(w, r, r.Header.Get("X-Request-Id"), err)
 		return
 	}
