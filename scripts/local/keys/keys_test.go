@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coditect/platform/scripts/local/state"
+	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/secrets"
 )
 
@@ -30,6 +31,9 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		if _, err := secrets.ParseRing(first[name]); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := identity.ParseKeySet(first[secrets.SigningKeys]); err != nil {
+		t.Errorf("signing keys: %v", err)
 	}
 	info, err := os.Stat(s.Home.Path(File))
 	if err != nil || info.Mode().Perm() != 0o600 {

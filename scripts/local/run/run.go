@@ -77,6 +77,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := p.start(ctx); err != nil {
 		return interrupted(ctx, err)
 	}
+	if _, set := o.Lookup("TOKEN_ISSUER"); !set {
+		p.env["TOKEN_ISSUER"] = "http://localhost:" + portOf(listener)
+	}
 	platform, err := o.Compose(ctx, p.lookup)
 	if err != nil {
 		return interrupted(ctx, fmt.Errorf("open the functions and the router: %w", err))
@@ -101,6 +104,14 @@ func listen(ctx context.Context, port int) (net.Listener, error) {
 		return nil, fmt.Errorf("port %d: %w", port, err)
 	}
 	return l, nil
+}
+
+func portOf(l net.Listener) string {
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return ""
+	}
+	return port
 }
 
 func serve(ctx context.Context, out io.Writer, listener net.Listener, platform *Platform, p *parts) error {

@@ -1,0 +1,177 @@
+package deployables
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"go/format"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"text/template"
+
+	"golang.org/x/mod/modfile"
+)
+
+// An artifact is a file that follows from the list, alone or together with what
+// it held before.
+type artifact struct {
+	path    string
+	content func(root string, list []Function) ([]byte, error)
+}
+
+var artifacts = []artifact{
+	{path: Aggregate + "/all_gen.go", content: aggregate},
+	{path: Aggregate + "/go.mod", content: aggregateModule},
+	{path: "go.work", content: workspace},
+	{path: "cloudbuild.yaml", content: cloudBuild},
+}
+
+// Generate writes every artifact and returns the paths of those that changed.
+func Generate(root string) ([]string, error) {
+	list, err := Load(root)
+	if err != nil {
+		return nil, err
+	}
+	var changed []string
+	for _, a := range artifacts {
+		want, err := a.content(root, list)
+		if err != nil {
+			return changed, err
+		}
+		file := filepath.Join(root, a.path)
+		if got, err := os.ReadFile(file); err == nil && bytes.Equal(got, want) {
+			continue
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return changed, err
+		}
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			return changed, err
+		}
+		changed = append(changed, a.path)
+	}
+	return changed, nil
+}
+
+var (
+	//go:embed all_gen.go.tmpl
+	aggregateText string
+	//go:embed cloudbuild.yaml.tmpl
+	cloudBuildText string
+
+	templates = template.Must(template.New("all_gen.go").Parse(aggregateText))
+	_         = template.Must(templates.New("cloudbuild.yaml").Parse(cloudBuildText))
+)
+
+func execute(name string, list []Function) ([]byte, error) {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, list); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// aggregate is the table through which functions/all reaches every function.
+func aggregate(_ string, list []Function) ([]byte, error) {
+	b, err := execute("all_gen.go", list)
+	if err != nil {
+		return nil, err
+	}
+	return format.Source(b)
+}
+
+func cloudBuild(_ string, list []Function) ([]byte, error) { return execute("cloudbuild.yaml", list) }
+
+// aggregateModule requires every function in functions/all/go.mod, each from its
+// folder, and leaves the rest of the file alone.
+func aggregateModule(root string, list []Function) ([]byte, error) {
+	name := Aggregate + "/go.mod"
+	raw, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		return nil, err
+	}
+	mod, err := modfile.Parse(name, raw, nil)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for _, f := range list {
+		wanted[f.ImportPath()] = true
+		if err := mod.AddRequire(f.ImportPath(), "v0.0.0"); err != nil {
+			return nil, err
+		}
+		if err := mod.AddReplace(f.ImportPath(), "", up(Aggregate)+f.Folder, ""); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range append([]*modfile.Require(nil), mod.Require...) {
+		if isFunction(r.Mod.Path) && !wanted[r.Mod.Path] {
+			if err := mod.DropRequire(r.Mod.Path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, r := range append([]*modfile.Replace(nil), mod.Replace...) {
+		if isFunction(r.Old.Path) && !wanted[r.Old.Path] {
+			if err := mod.DropReplace(r.Old.Path, ""); err != nil {
+				return nil, err
+			}
+		}
+	}
+	mod.Cleanup()
+	mod.SortBlocks()
+	return mod.Format()
+}
+
+func isFunction(module string) bool {
+	return strings.HasPrefix(module, Module+"/functions/") || strings.HasPrefix(module, Module+"/schedulers/")
+}
+
+// up is the way from a folder to the root.
+func up(folder string) string { return strings.Repeat("../", strings.Count(folder, "/")+1) }
+
+// workspace gives go.work a line for every function and drops those of functions
+// that are gone. Other modules are not the list's to decide.
+func workspace(root string, list []Function) ([]byte, error) {
+	raw, err := os.ReadFile(filepath.Join(root, "go.work"))
+	if err != nil {
+		return nil, err
+	}
+	work, err := modfile.ParseWork("go.work", raw, nil)
+	if err != nil {
+		return nil, err
+	}
+	uses := map[string]bool{"./" + Aggregate: true}
+	for _, f := range list {
+		uses["./"+f.Folder] = true
+	}
+	for _, u := range work.Use {
+		if strings.HasPrefix(u.Path, "./functions/") || strings.HasPrefix(u.Path, "./schedulers/") {
+			continue
+		}
+		uses[u.Path] = true
+	}
+	sorted := make([]string, 0, len(uses))
+	for u := range uses {
+		sorted = append(sorted, u)
+	}
+	sort.Strings(sorted)
+
+	var b strings.Builder
+	if work.Go == nil {
+		return nil, errors.New("go.work names no version of Go")
+	}
+	fmt.Fprintf(&b, "go %s\n\n", work.Go.Version)
+	if work.Toolchain != nil {
+		fmt.Fprintf(&b, "toolchain %s\n\n", work.Toolchain.Name)
+	}
+	b.WriteString("use (\n")
+	for _, u := range sorted {
+		fmt.Fprintf(&b, "\t%s\n", u)
+	}
+	b.WriteString(")\n")
+	return []byte(b.String()), nil
+}
