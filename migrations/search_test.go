@@ -163,3 +163,42 @@ func TestSearchOfALargeTenantUsesItsIndex(t *testing.T) {
 		}
 	})
 }
+
+// Pages joined are the whole answer, for words that the list's next rows fill a page with and for those they
+// do not, also where many rows share one time.
+func TestSearchPagesJoinToTheWhole(t *testing.T) {
+	t.Parallel()
+	d := migrated(t)
+	fill(t, d)
+	owner, app := open(t, d.migrator), open(t, d.app)
+	exec(t, owner, `insert into app.tasks (tenant_id, id, project_id, title, created_by, created_at)
+		select $1, gen_random_uuid(), $1, concat('every', case when n % 1500 = 0 then ' rare' end, case when n % 3 = 0 then ' third' end), $2, '2026-01-01'::timestamptz + (n / 50) * interval '1 minute'
+		from generate_series(1, 4000) n`, tenantA, personA)
+	for word, want := range map[string]int{"every": 4000, "third": 1333, "rare": 2, "absent": 0} {
+		for ordering, direction := range map[string]string{"created_at": "asc", "-created_at": "desc"} {
+			var got []string
+			in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+				for after := ""; ; {
+					if len(got) > 0 {
+						after = fmt.Sprintf(", after_id => '%[1]s', after_at => (select created_at from app.tasks where tenant_id = $1 and id = '%[1]s')", got[len(got)-1])
+					}
+					rows, err := tx.Query(t.Context(), "select id::text from app.search_tasks(tenant => $1, query => $2, page_rows => 400, ordering => $3"+after+") id", tenantA, word, ordering)
+					if err != nil {
+						t.Fatal(err)
+					}
+					page, err := pgx.CollectRows(rows, pgx.RowTo[string])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got = append(got, page...); len(page) < 400 {
+						break
+					}
+				}
+			})
+			all := lines(t, owner, fmt.Sprintf("select id::text from app.tasks where tenant_id = $1 and title like '%%%s%%' order by created_at %[2]s, id %[2]s", word, direction), tenantA)
+			if len(all) != want || !slices.Equal(got, all) {
+				t.Errorf("%s by %s: %d rows, want the %d of the whole in their order", word, ordering, len(got), len(all))
+			}
+		}
+	}
+}

@@ -10,14 +10,19 @@
 -- trigram index (rare words) and the list's order (common words). Values enter through %L or $n, the ordering
 -- from a fixed list. search_path is fixed, so that no object of a caller is found in place of a built-in.
 --
--- The indexes lead with tenant_id (btree_gin): a small tenant never pays for the words of a large one. Words of
--- one or two characters have no trigram; they read the tenant's rows in the list's order until the page is full.
+-- The indexes lead with tenant_id (btree_gin): a small tenant never pays for the words of a large one. They are not
+-- partial: the planner takes no statistics of an expression from a partial index, and would think every word rare.
+-- Words of one or two characters have no trigram; they read the tenant's rows in the list's order.
+--
+-- Even so a word may be rare among all tenants and in every task of one, which no statistics tell. So a search of
+-- tasks looks at the next thousand of the list first, which is the answer when they fill the page, and goes to the
+-- index for words that are rarer than that.
 
 -- +goose Up
 set local citus.multi_shard_modify_mode to 'sequential';
 
 create index tasks_search_idx on app.tasks
-  using gin (tenant_id, (title || E'\n' || description) public.gin_trgm_ops) where deleted_at is null;
+  using gin (tenant_id, (title || E'\n' || description) public.gin_trgm_ops);
 
 create index projects_search_idx on app.projects
   using gin (tenant_id, (name || E'\n' || description) public.gin_trgm_ops);
@@ -74,7 +79,11 @@ declare
   col       text;
   direction text := 'asc';
   beyond    text := '>';
-  statement text;
+  ordered   text;
+  scope     text;
+  filters   text;
+  wanted    int := least(greatest(page_rows, 1), 1000);
+  page      uuid[];
 begin
   perform app.search_check(tenant);
   col := ltrim(ordering, '-');
@@ -85,33 +94,39 @@ begin
     direction := 'desc';
     beyond := '<';
   end if;
-  statement := format('select t.id from app.tasks t where t.tenant_id = %L and t.deleted_at is null', tenant)
-    || app.search_condition($$(t.title || E'\n' || t.description)$$, query);
+  ordered := format(' order by t.%I %s, t.id %s limit ', col, direction, direction);
+  scope := format(' from app.tasks t where t.tenant_id = %L and t.deleted_at is null', tenant);
   if project is not null then
-    statement := statement || format(' and t.project_id = %L', project);
-  end if;
-  if status is not null then
-    statement := statement || format(' and t.status = %L', status);
-  end if;
-  if priority is not null then
-    statement := statement || format(' and t.priority = %L', priority);
-  end if;
-  if unassigned then
-    statement := statement || ' and t.assignee_id is null';
-  elsif assignee is not null then
-    statement := statement || format(' and t.assignee_id = %L', assignee);
-  end if;
-  if due_before is not null then
-    statement := statement || format(' and t.due_date < %L', due_before);
-  end if;
-  if due_after is not null then
-    statement := statement || format(' and t.due_date > %L', due_after);
+    scope := scope || format(' and t.project_id = %L', project);
   end if;
   if after_at is not null then
-    statement := statement || format(' and (t.%I, t.id) %s (%L, %L)', col, beyond, after_at, after_id);
+    scope := scope || format(' and (t.%I, t.id) %s (%L, %L)', col, beyond, after_at, after_id);
   end if;
-  return query execute statement
-    || format(' order by t.%I %s, t.id %s limit %s', col, direction, direction, least(greatest(page_rows, 1), 1000));
+  filters := app.search_condition($$(t.title || E'\n' || t.description)$$, query);
+  if status is not null then
+    filters := filters || format(' and t.status = %L', status);
+  end if;
+  if priority is not null then
+    filters := filters || format(' and t.priority = %L', priority);
+  end if;
+  if unassigned then
+    filters := filters || ' and t.assignee_id is null';
+  elsif assignee is not null then
+    filters := filters || format(' and t.assignee_id = %L', assignee);
+  end if;
+  if due_before is not null then
+    filters := filters || format(' and t.due_date < %L', due_before);
+  end if;
+  if due_after is not null then
+    filters := filters || format(' and t.due_date > %L', due_after);
+  end if;
+  execute 'select array(select t.id from (select t.*' || scope || ordered || 1000 || ') t where true'
+    || filters || ordered || wanted || ')' into page;
+  if cardinality(page) = wanted then
+    return query select unnest(page);
+  else
+    return query execute 'select t.id' || scope || filters || ordered || wanted;
+  end if;
 end $fn$;
 -- +goose StatementEnd
 
