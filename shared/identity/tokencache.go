@@ -20,7 +20,14 @@ const shards = 16
 // names tokens by less can be made to answer for another.
 type tokenName [sha256.Size]byte
 
-func nameOf(raw string) tokenName { return sha256.Sum256([]byte(raw)) }
+func nameOf(raw string) tokenName {
+	// Ours are well below 1 KB: hashed from the stack, they cost no allocation.
+	var buf [1024]byte
+	if len(raw) <= len(buf) {
+		return sha256.Sum256(buf[:copy(buf[:], raw)])
+	}
+	return sha256.Sum256([]byte(raw))
+}
 
 // tokenCache is a bounded memory of verified tokens. The nil cache is valid and
 // remembers nothing.
