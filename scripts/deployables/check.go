@@ -29,6 +29,10 @@ func Check(root string) ([]string, error) {
 	}
 	r := &report{}
 	checkList(r, list)
+	if len(r.faults) > 0 {
+		// What follows from a wrong list is wrong too, and says less.
+		return r.faults, nil
+	}
 	for _, f := range list {
 		if err := checkFolder(r, root, f); err != nil {
 			return nil, err
@@ -55,7 +59,9 @@ func Check(root string) ([]string, error) {
 
 type report struct{ faults []string }
 
-func (r *report) add(format string, args ...any) { r.faults = append(r.faults, fmt.Sprintf(format, args...)) }
+func (r *report) add(format string, args ...any) {
+	r.faults = append(r.faults, fmt.Sprintf(format, args...))
+}
 
 // checkList is what a schema cannot say about the list on its own.
 func checkList(r *report, list []Function) {
