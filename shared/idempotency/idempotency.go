@@ -77,9 +77,15 @@ type key struct{}
 // With puts a into the context of a request.
 func With(ctx context.Context, a *Attempt) context.Context { return context.WithValue(ctx, key{}, a) }
 
+// Current gives the attempt of a request, claimed or not; nil without one.
+func Current(ctx context.Context) *Attempt {
+	a, _ := ctx.Value(key{}).(*Attempt)
+	return a
+}
+
 // Claim gives the attempt to the first write that asks, and nil to others.
 func Claim(ctx context.Context) *Attempt {
-	a, _ := ctx.Value(key{}).(*Attempt)
+	a := Current(ctx)
 	if a == nil {
 		return nil
 	}

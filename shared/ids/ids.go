@@ -30,3 +30,12 @@ func Parse(s string) (ID, error) {
 	}
 	return uuid.Parse(s)
 }
+
+// Must parses an id that is written in code, such as an example's.
+func Must(s string) ID {
+	id, err := Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return id
+}

@@ -26,6 +26,7 @@ const (
 	SigningKeys  = "signing-keys"  // identity.KeySet: access tokens
 	EnvelopeKeys = "envelope-keys" // Ring: data at rest
 	HopKey       = "hop-key"       // Ring: the router's signature on a hop
+	CursorKey    = "cursor-key"    // Ring: list cursors
 )
 
 // ErrAbsent is what a Source answers for a name it does not hold.

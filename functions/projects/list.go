@@ -1,0 +1,66 @@
+package projects
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/coditect/platform/shared/api"
+	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/page"
+)
+
+var errSeesDeleted = errs.New(errs.Forbidden, "permission_denied", "Only those who may delete any project see deleted ones.")
+
+var listSpec = api.Spec{
+	ID: "list-projects", Method: http.MethodGet, Path: "/api/v1/projects/", Tag: "Projects",
+	Summary:         "List projects",
+	Permission:      identity.ProjectsRead,
+	Errors:          []errs.Error{*errSeesDeleted},
+	ResponseExample: api.ListBody[Project]{Results: []Project{example}},
+}
+
+type listInput struct {
+	api.PageInput
+	Status         string `query:"status" enum:"active,archived,deleted" doc:"Only projects in this state."`
+	Owner          ids.ID `query:"owner" format:"uuid" doc:"Only projects of this member."`
+	Search         string `query:"search" maxLength:"200" doc:"Words that name or description hold, whatever the case."`
+	IncludeDeleted bool   `query:"include_deleted" doc:"Deleted ones too; for administrators."`
+}
+
+func (s *service) list(ctx context.Context, by identity.Caller, in *listInput) (*api.List[Project], error) {
+	if (in.IncludeDeleted || in.Status == statusDeleted) && !by.May(identity.ProjectsDelete) {
+		return nil, errSeesDeleted
+	}
+	at := in.Position()
+	f := filter{status: in.Status, search: in.Search, includeDeleted: in.IncludeDeleted}
+	if in.Owner != ids.Nil {
+		f.owner = &in.Owner
+	}
+	var rows *db.Rows[row]
+	err := db.Read(ctx, s.db, by.Principal, func(tx *db.Tx) error {
+		rows = listProjects(tx, f, at)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	found, err := rows.Value()
+	if err != nil {
+		return nil, err
+	}
+	cut, next, previous := page.Assemble(found, at, func(p row) (time.Time, ids.ID) {
+		if at.Order.Column() == "updated_at" {
+			return p.UpdatedAt, p.ID
+		}
+		return p.CreatedAt, p.ID
+	})
+	results := make([]Project, len(cut))
+	for i := range cut {
+		results[i] = cut[i].Project
+	}
+	return api.NewList(results, next, previous), nil
+}

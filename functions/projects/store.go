@@ -1,0 +1,159 @@
+package projects
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/page"
+)
+
+// columns reads a project with its owner and its counts. Every table names the
+// tenant as a parameter: Citus routes by it, and refuses a lateral join that
+// takes it from another table.
+const columns = `
+	p.id, p.name, p.description, p.status, p.created_by, p.version, p.deletion_id, p.created_at, p.updated_at, p.deleted_at,
+	m.user_id, m.email, m.first_name, m.last_name, c.todo, c.in_progress, c.done`
+
+const joins = `
+	join app.memberships m on m.tenant_id = $1 and m.user_id = p.owner_id
+	cross join lateral (
+		select count(*) filter (where t.status = 'todo') as todo,
+		       count(*) filter (where t.status = 'in_progress') as in_progress,
+		       count(*) filter (where t.status = 'done') as done
+		  from app.tasks t
+		 where t.tenant_id = $1 and t.project_id = p.id and t.deleted_at is null) c`
+
+func scan(r pgx.CollectableRow) (p row, err error) {
+	err = r.Scan(&p.ID, &p.Name, &p.Description, &p.Status, &p.createdBy, &p.version, &p.deletionID, &p.CreatedAt, &p.UpdatedAt, &p.DeletedAt,
+		&p.Owner.ID, &p.Owner.Email, &p.Owner.FirstName, &p.Owner.LastName, &p.TaskCounts.Todo, &p.TaskCounts.InProgress, &p.TaskCounts.Done)
+	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
+	if p.DeletedAt != nil {
+		at := p.DeletedAt.UTC()
+		p.DeletedAt = &at
+		p.archived = p.Status == statusArchived
+		p.Status = statusDeleted
+	}
+	return p, err
+}
+
+func insertProject(tx *db.Tx, id ids.ID, name, description string) {
+	db.Exec(tx, `
+		insert into app.projects (tenant_id, id, name, description, owner_id, created_by)
+		values ($1, $2, $3, $4, $5, $5)`, tx.Tenant(), id, name, description, tx.User())
+}
+
+func getProject(tx *db.Tx, id ids.ID) *db.Row[row] {
+	return db.One(tx, scan, `select `+columns+` from app.projects p `+joins+`
+		where p.tenant_id = $1 and p.id = $2 and p.deleted_at is null`, tx.Tenant(), id)
+}
+
+// lockProject reads a project that is about to change.
+func lockProject(tx *db.Tx, id ids.ID) *db.Row[row] {
+	return db.One(tx, scan, `select `+columns+` from app.projects p `+joins+`
+		where p.tenant_id = $1 and p.id = $2 and p.deleted_at is null for update of p`, tx.Tenant(), id)
+}
+
+// lockDeleted reads a project that is to be restored, deleted or not.
+func lockDeleted(tx *db.Tx, id ids.ID) *db.Row[row] {
+	return db.One(tx, scan, `select `+columns+` from app.projects p `+joins+`
+		where p.tenant_id = $1 and p.id = $2 for update of p`, tx.Tenant(), id)
+}
+
+type change struct {
+	version   int64
+	updatedAt time.Time
+}
+
+func scanChange(r pgx.CollectableRow) (c change, err error) {
+	err = r.Scan(&c.version, &c.updatedAt)
+	c.updatedAt = c.updatedAt.UTC()
+	return c, err
+}
+
+func updateProject(tx *db.Tx, p row) *db.Row[change] {
+	return db.One(tx, scanChange, `
+		update app.projects set name = $3, description = $4, status = $5, version = version + 1, updated_at = now()
+		 where tenant_id = $1 and id = $2 and deleted_at is null
+		returning version, updated_at`, tx.Tenant(), p.ID, p.Name, p.Description, p.Status)
+}
+
+// deleteProject marks the project and what it holds with one deletion. What was
+// deleted earlier keeps the deletion that took it.
+func deleteProject(tx *db.Tx, id, deletion ids.ID) {
+	db.Exec(tx, `
+		update app.projects set deleted_at = now(), deletion_id = $3, version = version + 1, updated_at = now()
+		 where tenant_id = $1 and id = $2 and deleted_at is null`, tx.Tenant(), id, deletion)
+	db.Exec(tx, `
+		update app.tasks set deleted_at = now(), deletion_id = $3, version = version + 1, updated_at = now()
+		 where tenant_id = $1 and project_id = $2 and deleted_at is null`, tx.Tenant(), id, deletion)
+	for _, table := range []string{"comments", "attachments"} {
+		db.Exec(tx, `
+			update app.`+table+` set deleted_at = now(), deletion_id = $2, version = version + 1, updated_at = now()
+			 where tenant_id = $1 and deleted_at is null
+			   and task_id in (select t.id from app.tasks t where t.tenant_id = $1 and t.deletion_id = $2)`, tx.Tenant(), deletion)
+	}
+}
+
+// restoreProject undoes one deletion.
+func restoreProject(tx *db.Tx, id, deletion ids.ID) {
+	db.Exec(tx, `
+		update app.projects set deleted_at = null, deletion_id = null, version = version + 1, updated_at = now()
+		 where tenant_id = $1 and id = $2 and deletion_id = $3`, tx.Tenant(), id, deletion)
+	for _, table := range []string{"tasks", "comments", "attachments"} {
+		db.Exec(tx, `
+			update app.`+table+` set deleted_at = null, deletion_id = null, version = version + 1, updated_at = now()
+			 where tenant_id = $1 and deletion_id = $2`, tx.Tenant(), deletion)
+	}
+}
+
+// filter is what a list may be narrowed by.
+type filter struct {
+	status         string
+	owner          *ids.ID
+	search         string
+	includeDeleted bool
+}
+
+// listProjects reads one page. The page is cut before the joins, so that only
+// its rows are counted.
+func listProjects(tx *db.Tx, f filter, at page.Position) *db.Rows[row] {
+	args := []any{tx.Tenant()}
+	arg := func(v any) string { args = append(args, v); return fmt.Sprintf("$%d", len(args)) }
+	where := []string{`p.tenant_id = $1`}
+	switch {
+	case f.status == statusDeleted:
+		where = append(where, `p.deleted_at is not null`)
+	case f.status != "":
+		where = append(where, `p.deleted_at is null`, `p.status = `+arg(f.status))
+	case !f.includeDeleted:
+		where = append(where, `p.deleted_at is null`)
+	}
+	if f.owner != nil {
+		where = append(where, `p.owner_id = `+arg(*f.owner))
+	}
+	keyset, order, more := at.SQL(len(args)+1, "p")
+	where, args = append(where, keyset), append(args, more...)
+	if f.search != "" {
+		ordering, after, border := at.Exclusive()
+		// The function's rows come in the list's order from the cursor on; the
+		// caller's own policy is applied to them again.
+		where = append(where, `p.id in (select s from app.search_projects($1, `+arg(f.search)+`, `+arg(at.Limit())+`, `+arg(ordering)+`, `+
+			arg(after)+`, `+arg(border)+`, `+arg(text(f.status))+`, `+arg(f.owner)+`, `+arg(f.includeDeleted)+`) s)`)
+	}
+	sql := `select ` + columns + ` from (select * from app.projects p where ` + strings.Join(where, " and ") + ` order by ` + order + ` limit ` + arg(at.Limit()) + `) p ` +
+		joins + ` order by ` + order
+	return db.Many(tx, scan, sql, args...)
+}
+
+// text is null where s says nothing.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}

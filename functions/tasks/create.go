@@ -1,0 +1,84 @@
+package tasks
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/coditect/platform/shared/activity"
+	"github.com/coditect/platform/shared/api"
+	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/outbox"
+)
+
+var createSpec = api.Spec{
+	ID: "create-task", Method: http.MethodPost, Path: "/api/v1/projects/{id}/tasks/", Tag: "Tasks",
+	Summary:    "Create a task in a project",
+	Permission: identity.TasksWrite, Status: http.StatusCreated,
+	Errors:          []errs.Error{*errNotAssignable, *errProjectArchived},
+	RequestExample:  createBody{Title: "Check the guidance computer", Priority: "high", DueDate: ptr("2026-12-24")},
+	ResponseExample: example,
+}
+
+type createBody struct {
+	Title       string  `json:"title" minLength:"1" maxLength:"255" doc:"What is to be done."`
+	Description string  `json:"description,omitempty" maxLength:"50000" doc:"More about it."`
+	AssigneeID  *ids.ID `json:"assignee_id,omitempty" format:"uuid" doc:"An active member who may hold tasks."`
+	Status      string  `json:"status,omitempty" enum:"todo,in_progress,done" doc:"todo when left out."`
+	Priority    string  `json:"priority,omitempty" enum:"low,medium,high" doc:"medium when left out."`
+	DueDate     *string `json:"due_date,omitempty" format:"date" doc:"The day it is due."`
+}
+
+type createInput struct {
+	api.ByID
+	Body createBody
+}
+
+func (s *service) create(ctx context.Context, by identity.Caller, in *createInput) (*api.Item[Task], error) {
+	t := row{Task: Task{
+		ID: ids.New(), ProjectID: in.ID, Title: in.Body.Title, Description: in.Body.Description,
+		Status: in.Body.Status, Priority: in.Body.Priority, DueDate: in.Body.DueDate, CreatedBy: by.UserID,
+	}}
+	if t.Status == "" {
+		t.Status = statusTodo
+	}
+	if t.Priority == "" {
+		t.Priority = priorityMedium
+	}
+	err := db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
+		tx.Explain(broken)
+		requireOpenProject(tx, t.ProjectID)
+		var assignee *db.Row[Person]
+		if in.Body.AssigneeID != nil {
+			t.Assignee = &Person{ID: *in.Body.AssigneeID}
+			assignee = assignable(tx, *in.Body.AssigneeID)
+			tx.Enqueue(assigned(t.ID, *in.Body.AssigneeID))
+		}
+		made := insertTask(tx, t.Task)
+		tx.Record(activity.Created("Task", t.ID, t.values()))
+		tx.OnCommit(func() error {
+			if assignee != nil {
+				p, err := assignee.Value()
+				if err != nil {
+					return errNotAssignable
+				}
+				t.Assignee = &p
+			}
+			v, err := made.Value()
+			t.version, t.CreatedAt, t.UpdatedAt = v.version, v.updatedAt, v.updatedAt
+			return err
+		})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.Created("/api/v1/tasks/"+t.ID.String()+"/", t.version, t.Task), nil
+}
+
+// assigned tells the assignee; the mailer skips it when it is no longer true.
+func assigned(task, assignee ids.ID) outbox.Message {
+	return outbox.New("mail.task_assigned", task.String(), map[string]any{"task_id": task, "user_id": assignee})
+}

@@ -1,0 +1,42 @@
+// Package tenants is the function that serves organizations: creating one, the
+// ones a person is in, and the present one. It also tells the router, which has
+// no database, whose a host name is, what a tenant's plan allows, and whether
+// the database answers.
+//
+// To add an operation, write a file of its own with its input, its output and
+// its act, give it a line in operations, and put its statements into store.go.
+// `make generate` then updates the router's table and the OpenAPI document.
+package tenants
+
+import (
+	_ "github.com/GoogleCloudPlatform/functions-framework-go/funcframework" // the buildpack's main starts it from our vendored copy
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/coditect/platform/shared/api"
+	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/serve"
+)
+
+func init() { functions.HTTP("Tenants", serve.Lazy(Open)) }
+
+// service is what the operations share.
+type service struct {
+	db *db.DB
+}
+
+func (s *service) operations() []api.Operation {
+	return []api.Operation{
+		api.New(createSpec, s.create),
+		api.New(listSpec, s.list),
+		api.New(currentSpec, s.current),
+		api.New(hostSpec, s.host),
+		api.New(limitsSpec, s.limits),
+		api.New(healthSpec, s.health),
+	}
+}
+
+// Function describes the function without opening it, for the router's table
+// and the OpenAPI document.
+func Function() api.Function {
+	return api.Function{Name: "tenants", Operations: (&service{}).operations()}
+}

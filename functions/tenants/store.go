@@ -1,0 +1,110 @@
+package tenants
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/page"
+)
+
+// broken says what breaking each constraint means to a client.
+var broken = db.Constraints{
+	"host_claims_pkey": errSubdomainTaken,
+}
+
+const columns = `o.tenant_id, o.name, o.subdomain, o.status, o.plan, o.created_at, o.updated_at, o.version`
+
+func scan(r pgx.CollectableRow) (o row, err error) {
+	err = r.Scan(&o.ID, &o.Name, &o.Subdomain, &o.Status, &o.Plan, &o.CreatedAt, &o.UpdatedAt, &o.version)
+	o.CreatedAt, o.UpdatedAt = o.CreatedAt.UTC(), o.UpdatedAt.UTC()
+	return o, err
+}
+
+func getOrganization(tx *db.Tx) *db.Row[row] {
+	return db.One(tx, scan, `select `+columns+` from app.organizations o where o.tenant_id = $1`, tx.Tenant())
+}
+
+// getMine reads the tenant for one of its active members.
+func getMine(tx *db.Tx) *db.Row[row] {
+	return db.One(tx, func(r pgx.CollectableRow) (o row, err error) {
+		err = r.Scan(&o.ID, &o.Name, &o.Subdomain, &o.Status, &o.Plan, &o.CreatedAt, &o.UpdatedAt, &o.version, &o.role)
+		o.CreatedAt, o.UpdatedAt = o.CreatedAt.UTC(), o.UpdatedAt.UTC()
+		return o, err
+	}, `select `+columns+`, coalesce(r.name, m.role)
+		  from app.organizations o
+		  join app.memberships m on m.tenant_id = $1 and m.user_id = $2 and m.is_active and m.left_at is null
+		  left join app.roles r on r.tenant_id = $1 and r.id = m.custom_role_id
+		 where o.tenant_id = $1 and o.status <> 'deleted'`, tx.Tenant(), tx.User())
+}
+
+// insertOrganization makes the tenant with what every tenant starts with. A
+// hold on the name that ran out gives way.
+func insertOrganization(tx *db.Tx, name, subdomain string) {
+	db.Claim(tx, subdomain)
+	db.Exec(tx, `delete from app.host_claims where host = $1 and held_until < now()`, subdomain)
+	db.Exec(tx, `insert into app.host_claims (host, kind, tenant_id) values ($1, 'subdomain', $2)`, subdomain, tx.Tenant())
+	db.Exec(tx, `insert into app.organizations (tenant_id, name, subdomain, created_by) values ($1, $2, $3, $4)`, tx.Tenant(), name, subdomain, tx.User())
+	db.Exec(tx, `insert into app.tenant_settings (tenant_id) values ($1)`, tx.Tenant())
+	for role, permissions := range identity.SeedRoles() {
+		db.Exec(tx, `insert into app.roles (tenant_id, id, name, permissions, created_by) values ($1, $2, $3, $4, $5)`,
+			tx.Tenant(), ids.New(), role, permissions.Strings(), tx.User())
+	}
+}
+
+// person is what a membership repeats of its person.
+type person struct{ email, firstName, lastName string }
+
+func getPerson(tx *db.Tx) *db.Row[person] {
+	return db.One(tx, func(r pgx.CollectableRow) (p person, err error) {
+		err = r.Scan(&p.email, &p.firstName, &p.lastName)
+		return p, err
+	}, `select u.email, p.first_name, p.last_name from app.users u join app.profiles p on p.user_id = u.user_id
+		 where u.user_id = $1 and p.user_id = $1`, tx.User())
+}
+
+// insertOwner makes the person a member, on the tenant's side and on theirs.
+func insertOwner(tx *db.Tx, p person) {
+	db.Exec(tx, `insert into app.memberships (tenant_id, user_id, email, first_name, last_name, role, is_active, joined_at)
+		values ($1, $2, $3, $4, $5, 'owner', true, now())`, tx.Tenant(), tx.User(), p.email, p.firstName, p.lastName)
+	db.Exec(tx, `insert into app.user_tenants (user_id, tenant_id) values ($1, $2)`, tx.User(), tx.Tenant())
+}
+
+// joining is the person's side of a membership.
+type joining struct {
+	tenant              ids.ID
+	joinedAt, updatedAt time.Time
+}
+
+// listJoined reads one page of the organizations a person is in. The names of
+// its columns are those that lists are sorted by.
+func listJoined(tx *db.Tx, at page.Position) *db.Rows[joining] {
+	keyset, order, more := at.SQL(2, "j")
+	args := append([]any{tx.User()}, more...)
+	args = append(args, at.Limit())
+	limit := map[int]string{2: "$2", 4: "$4"}[len(args)]
+	return db.Many(tx, func(r pgx.CollectableRow) (j joining, err error) {
+		err = r.Scan(&j.tenant, &j.joinedAt, &j.updatedAt)
+		return j, err
+	}, `select j.id, j.created_at, j.updated_at
+		  from (select t.tenant_id as id, t.joined_at as created_at, t.updated_at
+		          from app.user_tenants t where t.user_id = $1 and t.left_at is null) j
+		 where `+keyset+` order by `+order+` limit `+limit, args...)
+}
+
+// hostTenant reads whose a host is, unless the name is only being held.
+func hostTenant(tx *db.Tx, host string) *db.Row[ids.ID] {
+	db.Claim(tx, host)
+	return db.One(tx, pgx.RowTo[ids.ID], `select c.tenant_id from app.host_claims c where c.host = $1 and c.held_until is null`, host)
+}
+
+func getLimits(tx *db.Tx) *db.Row[Limits] {
+	return db.One(tx, func(r pgx.CollectableRow) (l Limits, err error) {
+		err = r.Scan(&l.Plan, &l.Status, &l.RequestsPerMinute, &l.APIRequestsPerMonth)
+		return l, err
+	}, `select o.plan, o.status, coalesce(p.requests_per_minute, 0), coalesce(p.api_requests_per_month, 0)
+		  from app.organizations o join app.plans p on p.id = o.plan where o.tenant_id = $1`, tx.Tenant())
+}

@@ -1,0 +1,191 @@
+// Package access answers what a person may do in a tenant. Rights come from
+// the membership, never from the token: a token outlives a change of role.
+//
+// It looks in the process (5 s), then in Redis (15 min, dropped on change),
+// then in the database. A role change, a removal or a suspension is therefore
+// seen everywhere within 5 s, and losing Redis re-admits nobody. What belongs
+// to the member and what belongs to the tenant are cached apart, so that
+// suspending a tenant drops one key and not one for each member.
+//
+// Whoever changes a membership, a role, a tenant's status or its plan calls
+// [Resolver.DropMember] or [Resolver.DropTenant] after the commit.
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/coditect/platform/shared/cache"
+	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
+)
+
+// How long an answer may be stale: in a process, which nobody can tell to
+// forget, and in Redis, where a change drops it.
+const (
+	LocalLife = 5 * time.Second
+	RedisLife = 15 * time.Minute
+)
+
+// localSize bounds the process cache: about 200 bytes an entry.
+const localSize = 20_000
+
+// ErrNotMember is the answer to a person who is not, or no longer, an active
+// member of the tenant their token names.
+var ErrNotMember = errs.New(errs.Forbidden, "not_a_member", "You are not an active member of this organization.")
+
+// Resolver resolves access. It is safe for use by many goroutines.
+type Resolver struct {
+	db    *db.DB
+	cache *cache.Client
+	local *cache.Local[key, identity.Access]
+	log   *slog.Logger
+}
+
+type key struct{ tenant, user ids.ID }
+
+// New makes a resolver over the truth in d and a cache before it.
+func New(d *db.DB, c *cache.Client, log *slog.Logger) *Resolver {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Resolver{db: d, cache: c, local: cache.NewLocal[key, identity.Access](cache.LocalConfig{Size: localSize}), log: log}
+}
+
+// member and tenant are what Redis keeps.
+type member struct {
+	Role        string   `json:"role"`
+	Permissions []string `json:"permissions"`
+}
+
+type tenant struct {
+	Status string `json:"status"`
+	Plan   string `json:"plan"`
+}
+
+func memberKey(tenant, user ids.ID) string { return "acc:" + tenant.String() + ":" + user.String() }
+func tenantKey(tenant ids.ID) string       { return "ten:" + tenant.String() }
+
+// Resolve gives what by may do in the token's tenant. It fails with
+// [ErrNotMember] when that is nothing.
+func (r *Resolver) Resolve(ctx context.Context, by identity.Principal) (identity.Access, error) {
+	if !by.HasTenant() {
+		return identity.Access{}, db.ErrNoTenant
+	}
+	return r.local.Get(ctx, key{by.TenantID, by.UserID}, func(ctx context.Context) (identity.Access, time.Duration, error) {
+		a, err := r.fill(ctx, by)
+		return a, LocalLife, err
+	})
+}
+
+func (r *Resolver) fill(ctx context.Context, by identity.Principal) (identity.Access, error) {
+	mk, tk := memberKey(by.TenantID, by.UserID), tenantKey(by.TenantID)
+	kept, err := r.cache.GetMany(ctx, mk, tk)
+	if err == nil {
+		if a, ok := join(kept[0], kept[1]); ok {
+			return a, nil
+		}
+	}
+	m, t, err := r.read(ctx, by)
+	if err != nil {
+		return identity.Access{}, err
+	}
+	mb, merr := json.Marshal(m)
+	tb, terr := json.Marshal(t)
+	if err := errors.Join(merr, terr); err != nil {
+		return identity.Access{}, err
+	}
+	// A fill never overwrites: a change that was dropped meanwhile stays so.
+	err = r.cache.Pipeline(ctx, func(p redis.Pipeliner) {
+		p.SetNX(ctx, mk, mb, RedisLife)
+		p.SetNX(ctx, tk, tb, RedisLife)
+	})
+	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
+		r.log.WarnContext(ctx, "access was not cached", "error", err)
+	}
+	return combine(m, t), nil
+}
+
+func join(mb, tb []byte) (identity.Access, bool) {
+	var m member
+	var t tenant
+	if mb == nil || tb == nil || json.Unmarshal(mb, &m) != nil || json.Unmarshal(tb, &t) != nil {
+		return identity.Access{}, false
+	}
+	return combine(m, t), true
+}
+
+func combine(m member, t tenant) identity.Access {
+	ps := make([]identity.Permission, len(m.Permissions))
+	for i, p := range m.Permissions {
+		ps[i] = identity.Permission(p)
+	}
+	return identity.Access{Role: m.Role, Permissions: identity.NewSet(ps...), Plan: t.Plan, TenantStatus: t.Status}
+}
+
+type row struct {
+	status, plan string
+	role         *string
+	active       *bool
+	custom       *string
+	permissions  []string
+}
+
+// read asks the truth, in one round trip.
+func (r *Resolver) read(ctx context.Context, by identity.Principal) (member, tenant, error) {
+	var found *db.Row[row]
+	err := db.Read(ctx, r.db, by, func(tx *db.Tx) error {
+		found = db.One(tx, func(cr pgx.CollectableRow) (x row, err error) {
+			err = cr.Scan(&x.status, &x.plan, &x.role, &x.active, &x.custom, &x.permissions)
+			return x, err
+		}, `select o.status, o.plan, m.role, m.is_active and m.left_at is null, r.name, r.permissions
+			  from app.organizations o
+			  left join app.memberships m on m.tenant_id = $1 and m.user_id = $2
+			  left join app.roles r on r.tenant_id = $1 and r.id = m.custom_role_id
+			 where o.tenant_id = $1`, tx.Tenant(), tx.User())
+		return nil
+	})
+	if err != nil {
+		return member{}, tenant{}, err
+	}
+	x, ok := found.Found()
+	if !ok || x.role == nil || x.active == nil || !*x.active {
+		return member{}, tenant{}, ErrNotMember
+	}
+	m := member{Role: *x.role, Permissions: x.permissions}
+	if set, builtin := identity.Builtin(*x.role); builtin {
+		m.Permissions = set.Strings()
+	} else if x.custom != nil {
+		m.Role = *x.custom
+	}
+	return m, tenant{Status: x.status, Plan: x.plan}, nil
+}
+
+// DropMember forgets what a member may do. Call it after the change committed.
+// Other processes follow within [LocalLife]; when Redis cannot be told, so do
+// they all within [RedisLife], which is logged as an error.
+func (r *Resolver) DropMember(ctx context.Context, tenant, user ids.ID) {
+	r.local.Drop(key{tenant, user})
+	r.drop(ctx, memberKey(tenant, user))
+}
+
+// DropTenant forgets a tenant's status and plan. Call it after the change
+// committed.
+func (r *Resolver) DropTenant(ctx context.Context, tenant ids.ID) {
+	r.local.DropIf(func(k key) bool { return k.tenant == tenant })
+	r.drop(ctx, tenantKey(tenant))
+}
+
+func (r *Resolver) drop(ctx context.Context, k string) {
+	if err := r.cache.Drop(context.WithoutCancel(ctx), k); err != nil {
+		r.log.ErrorContext(ctx, "a changed right may stay in Redis until it expires", "key", k, "within", RedisLife, "error", err)
+	}
+}
