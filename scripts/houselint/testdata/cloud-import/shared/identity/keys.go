@@ -1,0 +1,3 @@
+package identity
+
+import _ "google.golang.org/api/idtoken" // want cloud-import

@@ -1,0 +1,3 @@
+package manager
+
+import _ "cloud.google.com/go/secretmanager/apiv1"

@@ -1,0 +1,3 @@
+package lambda
+
+import _ "github.com/aws/aws-lambda-go/events"

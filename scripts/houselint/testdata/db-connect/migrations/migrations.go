@@ -1,0 +1,5 @@
+package migrations
+
+import "database/sql"
+
+var _ = sql.Open

@@ -1,0 +1,3 @@
+package db
+
+import _ "github.com/jackc/pgx/v5/pgxpool"

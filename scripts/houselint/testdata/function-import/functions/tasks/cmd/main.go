@@ -1,0 +1,5 @@
+package main
+
+import _ "github.com/coditect/platform/functions/tasks"
+
+func main() {}

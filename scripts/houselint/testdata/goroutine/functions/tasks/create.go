@@ -1,0 +1,10 @@
+package tasks
+
+func create() {
+	go notify() // want goroutine
+	func() {
+		go notify() // want goroutine
+	}()
+}
+
+func notify() {}

@@ -1,0 +1,5 @@
+package tasks
+
+import "github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+func init() { functions.HTTP("Tasks", nil) }

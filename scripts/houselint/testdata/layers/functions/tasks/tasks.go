@@ -1,0 +1,3 @@
+package tasks
+
+import _ "github.com/coditect/platform/shared/db"

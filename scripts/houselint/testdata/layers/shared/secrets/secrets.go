@@ -1,0 +1,3 @@
+package secrets
+
+import _ "github.com/coditect/platform/shared/secrets/manager" // want layers

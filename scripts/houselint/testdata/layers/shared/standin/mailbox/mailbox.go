@@ -1,0 +1,3 @@
+package mailbox
+
+import _ "github.com/coditect/platform/shared/standin/clock"

@@ -1,0 +1,1 @@
+package utils_test // want package-name

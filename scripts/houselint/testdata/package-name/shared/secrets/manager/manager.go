@@ -1,0 +1,2 @@
+// Package manager speaks to Secret Manager.
+package manager

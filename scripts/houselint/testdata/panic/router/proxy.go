@@ -1,0 +1,5 @@
+package router
+
+func proxy() {
+	func() { panic("down") }() // want panic
+}

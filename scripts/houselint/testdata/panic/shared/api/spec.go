@@ -1,0 +1,3 @@
+package api
+
+func New() { panic("an operation without a permission") }

@@ -1,0 +1,3 @@
+package tasks
+
+const count = `select count(*) from app.tasks`

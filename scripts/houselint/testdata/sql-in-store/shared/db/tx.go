@@ -1,0 +1,3 @@
+package db
+
+const set = `select app.set_tenant($1)`

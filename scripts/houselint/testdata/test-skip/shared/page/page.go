@@ -1,0 +1,7 @@
+package page
+
+type reader struct{}
+
+func (reader) Skip() {}
+
+func next(t reader) { t.Skip() }

@@ -1,0 +1,5 @@
+package router
+
+import "time"
+
+func backoff() { time.Sleep(1) }
