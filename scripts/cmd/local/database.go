@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -126,9 +127,27 @@ func changeTenant(ctx context.Context, here place, args []string) (int, error) {
 		if err != nil {
 			return 1, err
 		}
+		forget(ctx, here, done)
 		fmt.Printf("%s (%s) was %s and is %s\n", done.Name, done.TenantID, done.Before, done.After) //nolint:errcheck,forbidigo // A terminal.
 		return 0, nil
 	})
+}
+
+// forget tells the Redis that the functions use. Without a run and a given
+// address there is none, and so nothing that could remember.
+func forget(ctx context.Context, here place, done tenant.Outcome) {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	address := os.Getenv("REDIS_URL")
+	if address == "" {
+		ports, err := here.home.Ports()
+		if err != nil || ports.Of["Redis"] == 0 || state.Free(ports.Of["Redis"]) {
+			return
+		}
+		address = fmt.Sprintf("redis://127.0.0.1:%d/0", ports.Of["Redis"])
+	}
+	if err := tenant.Forget(ctx, address, done.TenantID, log); err != nil {
+		log.Error("Redis was not told; the functions see the change when its copy expires", "error", err)
+	}
 }
 
 // passThrough runs a command on the terminal and hands its exit code on.

@@ -1,32 +1,44 @@
 // Package keys keeps the platform's secrets of one home: made once, readable
-// by their owner alone, served to the functions by a local server of Secret
-// Manager's API.
+// by their owner alone, one file each, as Cloud Run mounts them. The functions
+// read the files; a local server of Secret Manager's API serves and changes the
+// same ones.
 //
 // A new secret of the platform needs a line in generators.
 package keys
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coditect/platform/scripts/local/state"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/secrets"
 )
 
-// File is the name of the secrets' file in a home.
-const File = "secrets.json"
-
-// Store is the file of a home.
-type Store struct {
-	Home state.Home
+// generators makes the first version of each secret.
+var generators = map[string]func(now time.Time) ([]byte, error){
+	secrets.SigningKeys:  func(now time.Time) ([]byte, error) { return identity.GenerateKeySet(now).MarshalJSON() },
+	secrets.EnvelopeKeys: ring,
+	secrets.HopKey:       ring,
+	secrets.CursorKey:    ring,
 }
 
-// Load reads the home's secrets and makes those that are missing, in the file
+func ring(now time.Time) ([]byte, error) { return secrets.GenerateRing(now).MarshalJSON() }
+
+// Store is a directory of secrets.
+type Store struct {
+	Dir string
+}
+
+// Load reads the secrets and makes those that are missing, in the directory
 // too. What is there is never replaced: sessions and sealed columns depend on it.
 func (s Store) Load(now time.Time) (map[string][]byte, error) {
 	return s.load(now, generators)
@@ -37,7 +49,7 @@ func (s Store) load(now time.Time, make map[string]func(time.Time) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	changed := false
+	missing := map[string][]byte{}
 	for _, name := range slices.Sorted(maps.Keys(make)) {
 		if len(values[name]) > 0 {
 			continue
@@ -46,43 +58,62 @@ func (s Store) load(now time.Time, make map[string]func(time.Time) ([]byte, erro
 		if err != nil {
 			return nil, fmt.Errorf("make the secret %s: %w", name, err)
 		}
-		values[name], changed = value, true
+		values[name], missing[name] = value, value
 	}
-	if !changed {
-		return values, nil
-	}
-	return values, s.Save(values)
+	return values, s.Save(missing)
 }
 
 func (s Store) read() (map[string][]byte, error) {
 	values := map[string][]byte{}
-	data, err := os.ReadFile(s.Home.Path(File))
+	entries, err := os.ReadDir(s.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return values, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the secrets: %w", err)
 	}
-	text := map[string]string{}
-	if err := json.Unmarshal(data, &text); err != nil {
-		return nil, fmt.Errorf("%s is damaged; `make reset` starts over: %w", s.Home.Path(File), err)
-	}
-	for name, value := range text {
-		values[name] = []byte(value)
+	for _, entry := range entries {
+		if entry.IsDir() || strings.HasPrefix(entry.Name(), ".") { // A dot: left by an interrupted write.
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(s.Dir, entry.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read the secrets: %w", err)
+		}
+		values[entry.Name()] = data
 	}
 	return values, nil
 }
 
-// Save replaces the file with these values. The stand-in calls it for every
-// change, so that a rotated key survives the run.
+// Save writes those of the values that differ from what is there. The stand-in
+// calls it for every change, so that a rotated key survives the run and reaches
+// the functions that read files.
 func (s Store) Save(values map[string][]byte) error {
-	text := make(map[string]string, len(values))
-	for name, value := range values {
-		text[name] = string(value)
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return fmt.Errorf("make room for the secrets: %w", err)
 	}
-	data, err := json.MarshalIndent(text, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the secrets: %w", err)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		file := filepath.Join(s.Dir, name)
+		if old, err := os.ReadFile(file); err == nil && string(old) == string(values[name]) {
+			continue
+		}
+		if err := state.WritePrivate(file, values[name]); err != nil {
+			return err
+		}
 	}
-	return state.WritePrivate(s.Home.Path(File), append(data, '\n'))
+	return nil
+}
+
+// Mount copies the platform's secrets from elsewhere into the directory, as
+// Cloud Run does from Secret Manager.
+func (s Store) Mount(ctx context.Context, from secrets.Source) error {
+	values := map[string][]byte{}
+	for _, name := range slices.Sorted(maps.Keys(generators)) {
+		payload, err := from.Fetch(ctx, name)
+		if err != nil {
+			return fmt.Errorf("fetch the secret %s: %w", name, err)
+		}
+		values[name] = payload.Data
+	}
+	return s.Save(values)
 }

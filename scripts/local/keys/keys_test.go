@@ -3,21 +3,18 @@ package keys
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/coditect/platform/scripts/local/state"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/secrets"
 )
 
 func store(t *testing.T) Store {
 	t.Helper()
-	home, err := state.Open("", t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Store{Home: home}
+	return Store{Dir: filepath.Join(t.TempDir(), "secrets")}
 }
 
 func TestSecretsAreMadeOnce(t *testing.T) {
@@ -27,17 +24,18 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{secrets.EnvelopeKeys, secrets.HopKey} {
+	if _, err := identity.ParseKeySet(first[secrets.SigningKeys]); err != nil {
+		t.Errorf("signing keys: %v", err)
+	}
+	for _, name := range []string{secrets.EnvelopeKeys, secrets.HopKey, secrets.CursorKey} {
 		if _, err := secrets.ParseRing(first[name]); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := identity.ParseKeySet(first[secrets.SigningKeys]); err != nil {
-		t.Errorf("signing keys: %v", err)
-	}
-	info, err := os.Stat(s.Home.Path(File))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
+	for name, want := range map[string]os.FileMode{".": 0o700, secrets.HopKey: 0o600, secrets.SigningKeys: 0o600} {
+		if info, err := os.Stat(filepath.Join(s.Dir, name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
 	}
 	second, err := s.Load(time.Now().Add(time.Hour))
 	if err != nil {
@@ -56,27 +54,53 @@ func TestNewSecretsJoinOldOnes(t *testing.T) {
 	if err := s.Save(map[string][]byte{secrets.HopKey: []byte("kept"), "other": []byte("kept too")}); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(s.Dir, ".hop-key.123"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	values, err := s.Load(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(values[secrets.HopKey]) != "kept" || string(values["other"]) != "kept too" || len(values[secrets.EnvelopeKeys]) == 0 {
+	if string(values[secrets.HopKey]) != "kept" || string(values["other"]) != "kept too" || len(values[secrets.EnvelopeKeys]) == 0 || len(values) != 5 {
 		t.Errorf("secrets: %q", values)
+	}
+}
+
+func TestMount(t *testing.T) {
+	t.Parallel()
+	values, err := store(t).Load(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := store(t)
+	if err := s.Mount(t.Context(), secrets.Static(values)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.read()
+	if err != nil || len(got) != len(values) || string(got[secrets.HopKey]) != string(values[secrets.HopKey]) {
+		t.Errorf("mounted %q, %v", got, err)
+	}
+	delete(values, secrets.HopKey)
+	if err := s.Mount(t.Context(), secrets.Static(values)); !errors.Is(err, secrets.ErrAbsent) || !strings.Contains(err.Error(), secrets.HopKey) {
+		t.Errorf("a secret that is not there: %v", err)
 	}
 }
 
 func TestFailuresAreTold(t *testing.T) {
 	t.Parallel()
-	s := store(t)
 	broken := errors.New("no randomness")
-	_, err := s.load(time.Now(), map[string]func(time.Time) ([]byte, error){"x": func(time.Time) ([]byte, error) { return nil, broken }})
+	_, err := store(t).load(time.Now(), map[string]func(time.Time) ([]byte, error){"x": func(time.Time) ([]byte, error) { return nil, broken }})
 	if !errors.Is(err, broken) {
 		t.Errorf("generator: %v", err)
 	}
-	if err := os.WriteFile(s.Home.Path(File), []byte("[]"), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Load(time.Now()); err == nil {
-		t.Error("a damaged file was taken")
+	if _, err := (Store{Dir: file}).Load(time.Now()); err == nil {
+		t.Error("read a file as a directory")
+	}
+	if err := (Store{Dir: filepath.Join(file, "below")}).Save(nil); err == nil {
+		t.Error("wrote below a file")
 	}
 }

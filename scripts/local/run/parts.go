@@ -14,6 +14,7 @@ import (
 	"github.com/coditect/platform/scripts/local/keys"
 	"github.com/coditect/platform/scripts/local/postgres"
 	"github.com/coditect/platform/scripts/local/state"
+	"github.com/coditect/platform/shared/secrets/manager"
 )
 
 // Database is the name of the platform's database in the home's own cluster.
@@ -36,6 +37,7 @@ type parts struct {
 	database *database.Database // nil when given
 	redis    *redis             // nil when given
 	standins *standins          // nil when given
+	source   *manager.Source    // the given secrets; nil when served here
 }
 
 // lookup is the functions' environment: what was started, else what the person
@@ -66,17 +68,41 @@ func (p *parts) start(ctx context.Context) error {
 		}
 		p.env["REDIS_URL"] = fmt.Sprintf("redis://127.0.0.1:%d/0", port)
 	}
-	if p.cfg.Secrets == "" {
-		port, err := ports.Bind("cloud stand-ins", p.cfg.StandinPort, firstStandin, state.Free, func(port int) (err error) {
-			p.standins, err = startStandins(port, p.cfg.Project, keys.Store{Home: p.Home})
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		p.env["SECRETS_ENDPOINT"] = fmt.Sprintf("127.0.0.1:%d", port)
+	return p.startSecrets(ctx, ports)
+}
+
+// startSecrets serves the home's secrets or, where a server is given, mounts
+// that one's: the functions read files either way, as on Cloud Run.
+func (p *parts) startSecrets(ctx context.Context, ports *state.Ports) error {
+	p.env["SECRETS_DIR"] = p.Home.Secrets()
+	if p.cfg.Secrets != "" {
+		p.env["SECRETS_DIR"] = p.Home.Path("mounted-secrets")
+		p.source = manager.New(manager.Config{Project: p.cfg.Project, Endpoint: p.cfg.Secrets})
+		return p.mount(ctx)
 	}
-	return nil
+	port, err := ports.Bind("cloud stand-ins", p.cfg.StandinPort, firstStandin, state.Free, func(port int) (err error) {
+		p.standins, err = startStandins(port, p.cfg.Project, keys.Store{Dir: p.Home.Secrets()})
+		return err
+	})
+	p.env["SECRETS_ENDPOINT"] = fmt.Sprintf("127.0.0.1:%d", port)
+	return err
+}
+
+func (p *parts) mount(ctx context.Context) error {
+	return keys.Store{Dir: p.env["SECRETS_DIR"]}.Mount(ctx, p.source)
+}
+
+// announce tells the functions where the platform is to be found, unless the
+// person knows better.
+func (p *parts) announce(port string) {
+	for name, value := range map[string]string{
+		"TOKEN_ISSUER": "http://localhost:" + port,
+		"JWKS_URL":     "http://127.0.0.1:" + port + "/.well-known/jwks.json",
+	} {
+		if _, set := p.Lookup(name); !set {
+			p.env[name] = value
+		}
+	}
 }
 
 func (p *parts) startDatabase(ctx context.Context) error {
@@ -138,28 +164,41 @@ func MigrateURL(d *database.Database) string {
 	return postgres.Address(migrations.RoleMigrator, d.Passwords.Migrator, d.Port, Database)
 }
 
-// watch starts the database's processes again when one dies, as an
-// orchestrator would. The functions reconnect by themselves.
+// watch does what an orchestrator would: it starts the database's processes
+// again when one dies (the functions reconnect by themselves) and keeps given
+// secrets up to date.
 func (p *parts) watch(ctx context.Context) {
-	if p.database == nil {
-		<-ctx.Done()
-		return
-	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+	alive := time.NewTicker(time.Second)
+	defer alive.Stop()
+	fresh := time.NewTicker(time.Minute)
+	defer fresh.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-alive.C:
+			p.keepAlive(ctx)
+		case <-fresh.C:
+			if p.source == nil {
+				continue
+			}
+			if err := p.mount(ctx); err != nil && ctx.Err() == nil {
+				fmt.Fprintf(p.Out, "the secrets stay as they were: %v\n", err) //nolint:errcheck // A terminal.
+			}
 		case <-ctx.Done():
 			return
 		}
-		d := p.database
-		if _, _, ok := d.Cluster.Running(); !ok {
-			p.revive(ctx, "PostgreSQL", func() error { return d.Cluster.Start(ctx, d.Port) })
-		}
-		if _, ok := d.Pooler.Running(); !ok {
-			p.revive(ctx, "PgBouncer", func() error { return d.Pooler.Start(ctx, d.PoolPort) })
-		}
+	}
+}
+
+func (p *parts) keepAlive(ctx context.Context) {
+	d := p.database
+	if d == nil {
+		return
+	}
+	if _, _, ok := d.Cluster.Running(); !ok {
+		p.revive(ctx, "PostgreSQL", func() error { return d.Cluster.Start(ctx, d.Port) })
+	}
+	if _, ok := d.Pooler.Running(); !ok {
+		p.revive(ctx, "PgBouncer", func() error { return d.Pooler.Start(ctx, d.PoolPort) })
 	}
 }
 
@@ -172,6 +211,10 @@ func (p *parts) revive(ctx context.Context, part string, start func() error) {
 
 // stop takes down what was started, in reverse.
 func (p *parts) stop(ctx context.Context) error {
+	var faults []error
+	if p.source != nil {
+		faults = append(faults, p.source.Close())
+	}
 	if p.standins != nil {
 		p.standins.close()
 	}
@@ -179,9 +222,9 @@ func (p *parts) stop(ctx context.Context) error {
 		p.redis.close()
 	}
 	if p.database != nil {
-		return p.database.Down(ctx)
+		faults = append(faults, p.database.Down(ctx))
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // table prints where everything is, without passwords.
@@ -198,10 +241,24 @@ func (p *parts) table(address string) {
 	} else {
 		line("database", host(p.env["DATABASE_URL"])+" (given)")
 	}
-	line("Redis", host(p.env["REDIS_URL"])+given(p.redis != nil))
-	line("secrets", p.env["SECRETS_ENDPOINT"]+given(p.standins != nil))
+	line("Redis", host(p.redisURL())+given(p.redis != nil))
+	line("secrets", p.secretsAt()+given(p.standins != nil))
 	line("state", p.Home.Dir)
 	w.Flush() //nolint:errcheck,gosec // A terminal.
+}
+
+func (p *parts) redisURL() string {
+	if p.redis == nil {
+		return p.cfg.Redis.Reveal()
+	}
+	return p.env["REDIS_URL"]
+}
+
+func (p *parts) secretsAt() string {
+	if p.standins == nil {
+		return p.cfg.Secrets
+	}
+	return p.env["SECRETS_ENDPOINT"]
 }
 
 func given(own bool) string {

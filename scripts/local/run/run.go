@@ -77,9 +77,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := p.start(ctx); err != nil {
 		return interrupted(ctx, err)
 	}
-	if _, set := o.Lookup("TOKEN_ISSUER"); !set {
-		p.env["TOKEN_ISSUER"] = "http://localhost:" + portOf(listener)
-	}
+	p.announce(portOf(listener))
 	platform, err := o.Compose(ctx, p.lookup)
 	if err != nil {
 		return interrupted(ctx, fmt.Errorf("open the functions and the router: %w", err))

@@ -234,7 +234,7 @@ func TestRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept, err := keys.Store{Home: h}.Load(time.Now())
+		kept, err := keys.Store{Dir: first.get("SECRETS_DIR")}.Load(time.Now())
 		if err != nil || !bytes.Equal(kept[secrets.SigningKeys], payload.Data) {
 			t.Errorf("the file has other keys: %v", err)
 		}
@@ -332,11 +332,16 @@ func sideBySide(t *testing.T, first *running) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if entries, err := os.ReadDir(guest.Dir); err != nil || len(entries) != 1 { // The lock.
+	if entries, err := os.ReadDir(guest.Dir); err != nil || len(entries) != 2 { // The lock and the mounted secrets.
 		t.Errorf("something was started for given parts: %v, %v", entries, err)
 	}
 	if n := strings.Count(third.out.String(), "(given)"); n != 3 {
 		t.Errorf("the table says given %d times:\n%s", n, third.out)
+	}
+	if own, err := (keys.Store{Dir: first.get("SECRETS_DIR")}).Load(time.Now()); err != nil {
+		t.Error(err)
+	} else if mounted, err := (keys.Store{Dir: third.get("SECRETS_DIR")}).Load(time.Now()); err != nil || !bytes.Equal(own[secrets.HopKey], mounted[secrets.HopKey]) {
+		t.Errorf("the given secrets were not mounted: %v", err)
 	}
 	third.stop()
 

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 )
 
+const passwordsFile = "passwords.json"
+
 // Passwords of the roles of a home's own database. They are made once and never
 // leave the home.
 type Passwords struct {
@@ -17,7 +19,7 @@ type Passwords struct {
 // file is readable by its owner alone.
 func (h Home) Passwords() (Passwords, error) {
 	var p Passwords
-	file := h.Path("passwords.json")
+	file := h.Path(passwordsFile)
 	if err := readJSON(file, &p); err != nil {
 		return p, err
 	}

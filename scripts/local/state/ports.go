@@ -14,6 +14,8 @@ var ErrPortTaken = errors.New("port is taken")
 // listener up there fails now and then for no visible reason.
 const ephemeral = 32768
 
+const portsFile = "ports.json"
+
 // Ports remembers which port each embedded part of a home listens on, so that
 // bookmarks and shells keep working and two homes run side by side.
 type Ports struct {
@@ -23,7 +25,7 @@ type Ports struct {
 
 // Ports reads what the home remembers.
 func (h Home) Ports() (*Ports, error) {
-	p := &Ports{file: h.Path("ports.json"), Of: map[string]int{}}
+	p := &Ports{file: h.Path(portsFile), Of: map[string]int{}}
 	if err := readJSON(p.file, &p.Of); err != nil {
 		return nil, err
 	}

@@ -43,10 +43,12 @@ func (h Home) Path(elem ...string) string {
 	return filepath.Join(append([]string{h.Dir}, elem...)...)
 }
 
-// Remembered lists the files that Ports, Passwords and their like wrote: all
-// that a reset deletes besides the database.
+// Secrets is the directory of the platform's secrets.
+func (h Home) Secrets() string { return h.Path("secrets") }
+
+// Remembered lists all that a reset deletes besides the database.
 func (h Home) Remembered() []string {
-	return []string{h.Path("ports.json"), h.Path("passwords.json"), h.Path("secrets.json")}
+	return []string{h.Path(portsFile), h.Path(passwordsFile), h.Secrets()}
 }
 
 // Mkdir makes a directory that other accounts may pass through: the database

@@ -251,7 +251,7 @@ func TestPasswords(t *testing.T) {
 func TestDamagedMemory(t *testing.T) {
 	t.Parallel()
 	home := open(t)
-	for _, name := range home.Remembered() {
+	for _, name := range []string{home.Path(portsFile), home.Path(passwordsFile)} {
 		if err := os.WriteFile(name, []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}

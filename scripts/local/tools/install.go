@@ -111,7 +111,11 @@ func (i Installer) unpack(ctx context.Context, server string) error {
 		return errors.New(Advice())
 	}
 	fmt.Fprintf(i.Out, "no root and no sudo: unpacking into %s\n", i.Finder.Unpacked) //nolint:errcheck // Progress.
-	work := filepath.Join(i.Finder.Unpacked, "apt")
+	root := i.Finder.Unpacked + ".new"                                                // Half of it, after an interruption, must not be found.
+	if err := os.RemoveAll(root); err != nil {
+		return fmt.Errorf("remove what an interrupted run left: %w", err)
+	}
+	work := filepath.Join(root, "apt")
 	for _, dir := range []string{"lists/partial", "cache/archives/partial", "debs"} {
 		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
 			return fmt.Errorf("make room for packages: %w", err)
@@ -128,9 +132,11 @@ func (i Installer) unpack(ctx context.Context, server string) error {
 		return err
 	}
 	plan := exec.CommandContext(ctx, "apt-get", append(options, "--no-install-recommends", "-s", "install", server, "pgbouncer")...) //nolint:gosec // Fixed arguments.
+	var complaint bytes.Buffer
+	plan.Stderr = &complaint
 	out, err := plan.Output()
 	if err != nil {
-		return fmt.Errorf("ask apt what %s and pgbouncer need: %w", server, err)
+		return fmt.Errorf("ask apt what %s and pgbouncer need: %w\n%s", server, err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	packages := wanted(out)
 	if len(packages) == 0 {
@@ -145,11 +151,14 @@ func (i Installer) unpack(ctx context.Context, server string) error {
 		return fmt.Errorf("list packages: %w", err)
 	}
 	for _, deb := range files {
-		if err := i.do(ctx, "", "dpkg-deb", "-x", deb, i.Finder.Unpacked); err != nil {
+		if err := i.do(ctx, "", "dpkg-deb", "-x", deb, root); err != nil {
 			return err
 		}
 	}
-	return os.RemoveAll(work)
+	if err := errors.Join(os.RemoveAll(work), os.RemoveAll(i.Finder.Unpacked)); err != nil {
+		return fmt.Errorf("clean up after unpacking: %w", err)
+	}
+	return os.Rename(root, i.Finder.Unpacked)
 }
 
 // wanted picks from apt's simulation what the two programs need to run: they
