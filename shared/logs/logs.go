@@ -151,8 +151,8 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	// lines that someone will act on.
 	if h.cloud && r.Level >= slog.LevelWarn && r.PC != 0 {
 		at, _ := runtime.CallersFrames([]uintptr{r.PC}).Next()
-		r.AddAttrs(slog.Group(keySource, slog.String("file", at.File[strings.LastIndexByte(at.File, '/')+1:]),
-			slog.String("line", strconv.Itoa(at.Line)), slog.String("function", at.Function)))
+		r.AddAttrs(slog.Attr{Key: keySource, Value: slog.GroupValue(slog.String("file", at.File[strings.LastIndexByte(at.File, '/')+1:]),
+			slog.String("line", strconv.Itoa(at.Line)), slog.String("function", at.Function))})
 	}
 	return h.inner.Handle(ctx, r)
 }
@@ -212,7 +212,7 @@ func severity(l slog.Level) string {
 // Its URL has no query: queries hold cursors, codes and states. Bytes is the
 // size of the response.
 func Request(r *http.Request, clientIP string, status int, bytes int64, took time.Duration) slog.Attr {
-	return slog.Group(keyRequest,
+	return slog.Attr{Key: keyRequest, Value: slog.GroupValue(
 		slog.String("requestMethod", r.Method),
 		slog.String("requestUrl", r.URL.EscapedPath()),
 		slog.Int("status", status),
@@ -221,5 +221,5 @@ func Request(r *http.Request, clientIP string, status int, bytes int64, took tim
 		slog.String("remoteIp", clientIP),
 		slog.String("protocol", r.Proto),
 		slog.String("latency", strconv.FormatFloat(took.Seconds(), 'f', 6, 64)+"s"),
-	)
+	)}
 }

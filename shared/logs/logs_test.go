@@ -116,7 +116,7 @@ func TestCredentialsAreTakenOut(t *testing.T) {
 	jwt := "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 	opaque := "rt_" + strings.Repeat("A", 22) + "." + strings.Repeat("B", 22) + "." + strings.Repeat("C", 43)
 	for name, secret := range map[string]string{
-		"jwt": jwt, "opaque": opaque, "bearer": "Bearer abcdefgh12345678", "basic": "basic dXNlcjpwYXNz",
+		"jwt": jwt, "opaque": opaque, "bearer": "Bearer abcdefgh12345678", "bearer in capitals": "BEARER abcdefgh12345678", "basic": "basic dXNlcjpwYXNz",
 		"address": "postgres://app:hunter2secret@db:5432/x", "stripe": "sk_live_51Habcdef", "webhook": "whsec_abcdef",
 		"hash": "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", "pem": "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----",
 		"hop": "v1.1790000000.ywBxCQ.req-1." + strings.Repeat("s", 43),

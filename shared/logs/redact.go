@@ -16,9 +16,48 @@ var secretNames = map[string]bool{
 	"body": true, "request_body": true, "response_body": true,
 }
 
-// hints are texts without which shape cannot match: most values have none, and
-// are passed without running an expression.
-var hints = []string{"eyJ", "rt_", "pw_", "ev_", "inv_", "earer ", "asic ", "://", "sk_", "rk_", "whsec_", "argon2", "PRIVATE KEY", "v1."}
+// hints are texts without which shape and userinfo cannot match, by a byte that
+// each of them has: one pass over a value tells which to look for, and most
+// values have none.
+var hints = []struct {
+	mark  byte
+	texts []string
+}{
+	{'_', []string{"rt_", "pw_", "ev_", "inv_", "sk_", "rk_", "whsec_"}},
+	{' ', []string{"earer ", "EARER ", "asic ", "ASIC ", "PRIVATE KEY"}},
+	{'J', []string{"eyJ"}},
+	{':', []string{"://"}},
+	{'$', []string{"$argon2"}},
+	{'.', []string{"v1."}},
+}
+
+var marks = func() (table [256]uint8) {
+	for i, h := range hints {
+		table[h.mark] = 1 << i
+	}
+	return table
+}()
+
+func suspicious(s string) bool {
+	var found uint8
+	for i := range len(s) {
+		found |= marks[s[i]]
+	}
+	if found == 0 {
+		return false
+	}
+	for i, h := range hints {
+		if found&(1<<i) == 0 {
+			continue
+		}
+		for _, text := range h.texts {
+			if strings.Contains(s, text) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // shape matches credentials by their form: JWTs, our opaque tokens, bearer and
 // basic credentials, passwords in addresses, keys of the payment provider,
@@ -26,7 +65,7 @@ var hints = []string{"eyJ", "rt_", "pw_", "ev_", "inv_", "earer ", "asic ", "://
 var shape = regexp.MustCompile(strings.Join([]string{
 	`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*`,
 	`\b(?:rt|pw|ev|inv)_[A-Za-z0-9_-]{22}\.[A-Za-z0-9_.-]+`,
-	`(?i:\b(?:bearer|basic) )[A-Za-z0-9._~+/=-]{8,}`,
+	`\b(?:[Bb]earer|BEARER|[Bb]asic|BASIC) [A-Za-z0-9._~+/=-]{8,}`,
 	`\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]+`,
 	`\bwhsec_[A-Za-z0-9]+`,
 	`\$argon2[a-z]*\$[^\s"]+`,
@@ -38,16 +77,30 @@ var userinfo = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
 
 // Redact takes what looks like a credential out of s.
 func Redact(s string) string {
-	for _, hint := range hints {
-		if strings.Contains(s, hint) {
-			return userinfo.ReplaceAllString(shape.ReplaceAllString(s, redacted), "${1}"+redacted+"@")
-		}
+	if !suspicious(s) {
+		return s
 	}
-	return s
+	return userinfo.ReplaceAllString(shape.ReplaceAllString(s, redacted), "${1}"+redacted+"@")
+}
+
+// secretName looks the name up in small letters, without making a string of it.
+func secretName(name string) bool {
+	var lower [24]byte
+	if len(name) > len(lower) {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	return secretNames[string(lower[:len(name)])]
 }
 
 func redactAttr(a slog.Attr) slog.Attr {
-	if secretNames[strings.ToLower(a.Key)] && a.Value.Kind() != slog.KindGroup {
+	if secretName(a.Key) && a.Value.Kind() != slog.KindGroup {
 		return slog.String(a.Key, redacted)
 	}
 	switch a.Value.Kind() {
