@@ -53,7 +53,7 @@ func Up(ctx context.Context, o Options) (*Database, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := place(ctx, o.Home, who, o.Out)
+	dir, err := place(ctx, o.Home, who, elsewhere, o.Out)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func Leftover(ctx context.Context, home state.Home) (*Database, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := place(ctx, home, who, io.Discard)
+	dir, err := place(ctx, home, who, elsewhere, io.Discard)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ const elsewhere = "/var/lib/coditect-local"
 // place is the cluster's directory: in the home or, when a parent of the home
 // is closed to the account (a checkout below /root, say), in one of its own
 // named after the home.
-func place(ctx context.Context, home state.Home, who account.Account, out io.Writer) (string, error) {
+func place(ctx context.Context, home state.Home, who account.Account, elsewhere string, out io.Writer) (string, error) {
 	if !who.Switch || who.CanReach(ctx, home.Dir) {
 		return home.Path("postgres"), nil
 	}

@@ -150,6 +150,15 @@ func TestUpStaysAndHeals(t *testing.T) {
 	if !isUp(t, e) {
 		t.Error("not up again after a killed PostgreSQL")
 	}
+	conn, err := pgx.Connect(t.Context(), vars[SuperuserURL])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fsync string
+	if err := conn.QueryRow(t.Context(), `show fsync`).Scan(&fsync); err != nil || fsync != "off" {
+		t.Errorf("fsync %q, %v", fsync, err)
+	}
+	_ = conn.Close(t.Context()) //nolint:errcheck // Nothing is pending.
 	for _, role := range []string{"coditect_app", "coditect_system", "coditect_migrator"} {
 		cfg, err := pgx.ParseConfig("postgres://" + role + ":" + vars[Password] + "@" + vars[PgBouncer] + "/postgres?sslmode=disable")
 		if err != nil {

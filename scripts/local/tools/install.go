@@ -19,6 +19,8 @@ import (
 type Installer struct {
 	Finder Finder
 	Out    io.Writer // progress, for a person
+
+	user func() int // os.Geteuid, but for tests
 }
 
 // Ensure returns PostgreSQL and PgBouncer, getting them first when one is
@@ -66,7 +68,7 @@ func (i Installer) Install(ctx context.Context, major int) error {
 	if major != 0 {
 		server = fmt.Sprintf("postgresql-%d", major)
 	}
-	if as, ok := elevated(ctx); ok {
+	if as, ok := i.elevated(ctx); ok {
 		return i.apt(ctx, as, server, "pgbouncer")
 	}
 	return i.unpack(ctx, server)
@@ -74,7 +76,7 @@ func (i Installer) Install(ctx context.Context, major int) error {
 
 // Packages installs packages of the system, which needs root or sudo.
 func (i Installer) Packages(ctx context.Context, names ...string) error {
-	as, ok := elevated(ctx)
+	as, ok := i.elevated(ctx)
 	if _, err := exec.LookPath("apt-get"); err != nil || !ok {
 		return fmt.Errorf("cannot install %s here: it takes apt-get and root, or sudo without a password", strings.Join(names, ", "))
 	}
@@ -82,8 +84,12 @@ func (i Installer) Packages(ctx context.Context, names ...string) error {
 }
 
 // elevated is what a command starts with to run as root.
-func elevated(ctx context.Context) (as []string, ok bool) {
-	if os.Geteuid() == 0 {
+func (i Installer) elevated(ctx context.Context) (as []string, ok bool) {
+	user := os.Geteuid
+	if i.user != nil {
+		user = i.user
+	}
+	if user() == 0 {
 		return nil, true
 	}
 	return []string{"sudo", "-n"}, exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil
