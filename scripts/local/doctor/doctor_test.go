@@ -51,14 +51,20 @@ func TestOlder(t *testing.T) {
 
 func TestChecksFindWhatRunsThisTest(t *testing.T) {
 	t.Parallel()
-	for _, c := range Checks(tools.Finder{}) {
-		if c.Name != "go" {
-			continue
+	nowhere := tools.Finder{Globs: []string{"/nonexistent"}, Path: "/nonexistent"}
+	results := map[string]Result{}
+	for _, r := range Run(t.Context(), Checks(nowhere)) {
+		results[r.Name] = r
+		if r.Why == "" || r.Get == "" {
+			t.Errorf("%s does not say why or how", r.Name)
 		}
-		if results := Run(t.Context(), []Check{c}); results[0].Problem != "" {
-			t.Errorf("go: %+v", results[0])
-		}
-		return
 	}
-	t.Error("go is not checked")
+	if results["go"].Problem != "" {
+		t.Errorf("go: %+v", results["go"])
+	}
+	for _, absent := range []string{"PostgreSQL", "PgBouncer"} {
+		if results[absent].Problem == "" {
+			t.Errorf("%s was found in a place that is not there", absent)
+		}
+	}
 }
