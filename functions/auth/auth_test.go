@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/coditect/platform/functions/auth"
+	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/hop"
 	"github.com/coditect/platform/shared/identity"
@@ -169,6 +171,8 @@ func TestJourney(t *testing.T) {
 func TestRoundTrips(t *testing.T) {
 	f := setup(t)
 	first := f.register(t, "first@example.com")
+	other := f.claims(t, f.login(t, "first@example.com").Want(t, http.StatusOK))
+	session := other.SessionID.String()
 	for _, c := range []struct {
 		name            string
 		path            string
@@ -183,11 +187,23 @@ func TestRoundTrips(t *testing.T) {
 		{"login, wrong", "login/", "", object{"email": "first@example.com", "password": password + "x"}, 2, 1},
 		{"refresh", "refresh/", "", object{"refresh_token": first.String(t, "refresh_token")}, 2, 3},
 		{"refresh, access cached", "refresh/", "", object{"refresh_token": first.String(t, "refresh_token")}, 1, 1},
+		{"session's state", "/internal/sessions/" + other.UserID.String() + "/" + session + "/", "", nil, 1, 1},
+		{"list sessions", "sessions/", first.String(t, "access_token"), nil, 1, 0},
+		{"delete session", "sessions/" + session + "/", first.String(t, "access_token"), nil, 2, 1},
 		{"logout", "logout/", first.String(t, "access_token"), nil, 1, 1},
 		{"revoke", "revoke/", first.String(t, "access_token"), nil, 1, 1},
 	} {
 		ctx, counter := trips.Count(t.Context())
-		r := f.Do(t, f.handler, functest.Request{Method: http.MethodPost, Path: base + c.path, Token: c.token, Body: c.body, Context: ctx})
+		in := functest.Request{Method: http.MethodPost, Path: base + c.path, Token: c.token, Body: c.body, Context: ctx}
+		switch {
+		case strings.HasPrefix(c.path, "/internal/"):
+			in.Method, in.Path, in.Internal = http.MethodGet, c.path, true
+		case c.path == "sessions/":
+			in.Method = http.MethodGet
+		case strings.HasPrefix(c.path, "sessions/"):
+			in.Method = http.MethodDelete
+		}
+		r := f.Do(t, f.handler, in)
 		if r.Status >= 500 {
 			t.Fatalf("%s: %s", c.name, r.Body)
 		}
@@ -308,7 +324,15 @@ func TestOpenRefuses(t *testing.T) {
 func TestFunction(t *testing.T) {
 	t.Parallel()
 	fn := auth.Function()
-	if fn.Name != "auth" || len(fn.Operations) != 9 {
-		t.Errorf("%s with %d operations", fn.Name, len(fn.Operations))
+	document, err := api.Document("Test", "1", fn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, in := range map[string]bool{
+		base + "register/": true, base + "sessions/{id}/": true, "/.well-known/jwks.json": true, "/internal/sessions/": false,
+	} {
+		if strings.Contains(string(document), path) != in {
+			t.Errorf("%s in the document: %t", path, !in)
+		}
 	}
 }

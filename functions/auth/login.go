@@ -113,6 +113,9 @@ func (s *service) find(ctx context.Context, email, tenant string) (*account, ids
 		if label := strings.ToLower(tenant); bySubdomain && subdomain.Fault(label) == "" {
 			host = hostOf(tx, label)
 		}
+		if email == "" {
+			email = "-" // blank is no key to look for, and this is nobody's address
+		}
 		id, err := claimedBy(tx, email).Await(ctx)
 		switch {
 		case errors.Is(err, errs.ErrNotFound):

@@ -21,7 +21,7 @@ var logoutSpec = api.Spec{
 }
 
 type logoutBody struct {
-	RefreshToken string `json:"refresh_token,omitempty" maxLength:"512" doc:"A refresh token to end the session of as well."`
+	RefreshToken string `json:"refresh_token,omitempty" maxLength:"8192" doc:"A refresh token to end the session of as well."`
 }
 
 type logoutInput struct {

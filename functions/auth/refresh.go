@@ -28,7 +28,7 @@ var refreshSpec = api.Spec{
 }
 
 type refreshBody struct {
-	RefreshToken string `json:"refresh_token" minLength:"1" maxLength:"512" doc:"The refresh token last received."`
+	RefreshToken string `json:"refresh_token" minLength:"1" maxLength:"8192" doc:"The refresh token last received."`
 }
 
 type refreshInput struct {

@@ -54,7 +54,9 @@ const (
 
 // announce tells Redis that sessions have ended. It overwrites, and outlives
 // every access token of theirs; a reader who looked before the end only fills
-// what is empty. It is best effort: the database is the truth.
+// what is empty. It is best effort: the database is the truth. A request with an
+// Idempotency-Key gets here just before its commit; should that fail, a session
+// that goes on has lost its access tokens, which errs on the safe side.
 func (s *service) announce(ctx context.Context, ended ...ids.ID) {
 	if len(ended) == 0 {
 		return
@@ -67,6 +69,6 @@ func (s *service) announce(ctx context.Context, ended ...ids.ID) {
 		}
 	})
 	if err != nil {
-		s.log.ErrorContext(ctx, "the end of a session did not reach Redis", "sessions", len(ended), "within", liveLife, "error", err)
+		s.log.ErrorContext(ctx, "the end of a session did not reach Redis", "sessions", len(ended), "within", liveLife.String(), "error", err)
 	}
 }
