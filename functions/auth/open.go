@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/coditect/platform/shared/config"
@@ -9,6 +10,7 @@ import (
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ratelimit"
 	"github.com/coditect/platform/shared/secrets"
+	"github.com/coditect/platform/shared/secrets/manager"
 	"github.com/coditect/platform/shared/serve"
 )
 
@@ -21,7 +23,10 @@ func Open(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := function.Open(lookup, "auth", function.WithOwnKeys())
+	// auth alone asks Secret Manager itself: it signs, so it has to follow a
+	// rotation within minutes and not with its next revision.
+	store, source := manager.Open(lookup, cfg.Manager, cfg.Secrets)
+	base, err := function.Open(lookup, "auth", function.WithOwnKeys(), function.WithSecrets(store))
 	if err != nil {
 		return nil, err
 	}
@@ -34,5 +39,8 @@ func Open(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 		ring: secrets.Parse(base.Secrets, secrets.EnvelopeKeys, secrets.ParseRing),
 		log:  base.Log, now: time.Now,
 	}
-	return base.App(s.operations()...), nil
+	app := base.App(s.operations()...)
+	end := app.Close
+	app.Close = func(ctx context.Context) error { return errors.Join(end(ctx), source.Close()) }
+	return app, nil
 }

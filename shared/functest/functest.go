@@ -81,6 +81,7 @@ func New(t testing.TB) *Env {
 		"JWKS_URL":                 jwks.URL,
 		"TOKEN_ISSUER":             Issuer,
 		"CHECK_RESPONSES":          "true",
+		"GOOGLE_CLOUD_PROJECT":     "local",
 		"SIGNING_KEYS":             text(t, e.Keys),
 		"HOP_KEY":                  text(t, hops),
 		"CURSOR_KEY":               text(t, secrets.GenerateRing(past)),
@@ -218,8 +219,8 @@ type Response struct {
 	Body   []byte
 }
 
-// Do sends a request to a handler.
-func (e *Env) Do(t testing.TB, h http.Handler, in Request) Response {
+// NewRequest makes the request, signed if need be.
+func (e *Env) NewRequest(t testing.TB, in Request) *http.Request {
 	t.Helper()
 	var body io.Reader
 	switch b := in.Body.(type) {
@@ -246,6 +247,10 @@ func (e *Env) Do(t testing.TB, h http.Handler, in Request) Response {
 	for k, v := range in.Header {
 		r.Header.Set(k, v)
 	}
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host = host
+		r.Header.Del("Host")
+	}
 	if in.Internal {
 		signed, err := e.Hops.Sign(r.Context(), r.Method, r.URL.EscapedPath(), netip.MustParseAddr("192.0.2.7"), ids.New().String())
 		if err != nil {
@@ -253,8 +258,14 @@ func (e *Env) Do(t testing.TB, h http.Handler, in Request) Response {
 		}
 		r.Header.Set(hop.Header, signed)
 	}
+	return r
+}
+
+// Do sends a request to a handler.
+func (e *Env) Do(t testing.TB, h http.Handler, in Request) Response {
+	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	h.ServeHTTP(w, e.NewRequest(t, in))
 	return Response{w.Code, w.Result().Header, w.Body.Bytes()}
 }
 

@@ -19,7 +19,7 @@ type SignInConfig struct {
 	PairPerMinute    int `env:"SIGNIN_PAIR_PER_MINUTE" envDefault:"5"`
 	IPPerMinute      int `env:"SIGNIN_IP_PER_MINUTE" envDefault:"100"`
 	AccountPerHour   int `env:"SIGNIN_ACCOUNT_PER_HOUR" envDefault:"30"`
-	RefreshPerMinute int `env:"REFRESH_PER_MINUTE" envDefault:"60"`
+	RefreshPerMinute int `env:"REFRESH_PER_MINUTE" envDefault:"120"`
 	RefreshIPMinute  int `env:"REFRESH_IP_PER_MINUTE" envDefault:"600"`
 }
 
