@@ -15,6 +15,9 @@ import (
 
 var errSeesDeleted = errs.New(errs.Forbidden, "permission_denied", "Only those who may delete any project see deleted ones.")
 
+var errOwner = &errs.Error{Kind: errs.Malformed, Code: "invalid_request", Detail: "A parameter or header of the request is not valid.",
+	Fields: []errs.Field{{Location: "query.owner", Message: "must be a member's id"}}}
+
 var listSpec = api.Spec{
 	ID: "list-projects", Method: http.MethodGet, Path: "/api/v1/projects/", Tag: "Projects",
 	Summary:         "List projects",
@@ -26,7 +29,7 @@ var listSpec = api.Spec{
 type listInput struct {
 	api.PageInput
 	Status         string `query:"status" enum:"active,archived,deleted" doc:"Only projects in this state."`
-	Owner          ids.ID `query:"owner" format:"uuid" doc:"Only projects of this member."`
+	Owner          string `query:"owner" format:"uuid" doc:"Only projects of this member."`
 	Search         string `query:"search" maxLength:"200" doc:"Words that name or description hold, whatever the case."`
 	IncludeDeleted bool   `query:"include_deleted" doc:"Deleted ones too; for administrators."`
 }
@@ -37,8 +40,13 @@ func (s *service) list(ctx context.Context, by identity.Caller, in *listInput) (
 	}
 	at := in.Position()
 	f := filter{status: in.Status, search: in.Search, includeDeleted: in.IncludeDeleted}
-	if in.Owner != ids.Nil {
-		f.owner = &in.Owner
+	if in.Owner != "" {
+		// Not read as an id: the nil UUID would pass for an absent filter.
+		id, err := ids.Parse(in.Owner)
+		if err != nil {
+			return nil, errOwner
+		}
+		f.owner = &id
 	}
 	var rows *db.Rows[row]
 	err := db.Read(ctx, s.db, by.Principal, func(tx *db.Tx) error {

@@ -38,6 +38,12 @@ func (f *fixture) create(t *testing.T, who functest.Person, name string) functes
 	return f.do(t, who, http.MethodPost, base, map[string]any{"name": name}).Want(t, http.StatusCreated)
 }
 
+func (f *fixture) count(t *testing.T, sql string, args ...any) (n int) {
+	t.Helper()
+	f.Scan(t, sql, args, &n)
+	return n
+}
+
 func TestLife(t *testing.T) {
 	f := setup(t)
 	made := f.do(t, f.owner, http.MethodPost, base, map[string]any{"name": "Apollo", "description": "Land."}).Want(t, http.StatusCreated)
