@@ -44,6 +44,9 @@ func mediaType(_ *Deps, next handle) handle {
 		if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") {
 			return errMediaType
 		}
+		if c.r.Header.Get("Content-Type") != kind {
+			c.r.Header.Set("Content-Type", kind) // huma compares letter by letter
+		}
 		return next(c)
 	}
 }
@@ -86,9 +89,6 @@ func (c *call) read(d *Deps) ([]byte, error) {
 	// Where the server has no connection to set it on, the request's own
 	// deadline is what is left.
 	_ = control.SetReadDeadline(time.Now().Add(d.BodyTimeout))
-	// Not extended to the work that follows: the connection is read in the
-	// background for its end, and a deadline there would cancel the request.
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	size := c.r.ContentLength
 	if size < 0 {
 		size = 512
@@ -99,6 +99,11 @@ func (c *call) read(d *Deps) ([]byte, error) {
 	var network net.Error
 	switch {
 	case err == nil:
+		// Not extended to the work that follows: the connection is read in the
+		// background for its end, and a deadline there would cancel the
+		// request. After a failure it stays, or the server would wait for the
+		// rest before it answers.
+		_ = control.SetReadDeadline(time.Time{})
 		return buf.Bytes(), nil
 	case errors.As(err, &large):
 		return nil, errTooLarge

@@ -173,10 +173,10 @@ func (o Operation) conventional() []errs.Error {
 		{Kind: errs.Timeout, Code: "timeout", Detail: "The request took too long."},
 	}
 	if !o.Public {
-		list = append(list, errNoToken, errBadToken, errMismatch)
+		list = append(list, identity.ErrTokenMissing, identity.ErrTokenInvalid, identity.ErrTokenExpired, errMismatch)
 	}
 	if o.needsTenant() {
-		list = append(list, errNoTenant, errDeleted)
+		list = append(list, errNoTenant, errNotMember, errDeleted)
 		if !o.OpenWhenSuspended {
 			list = append(list, errSuspended)
 		}
@@ -208,6 +208,9 @@ func (o Operation) conventional() []errs.Error {
 	}
 	return out
 }
+
+// errNotMember is what Deps.Access answers for who is no member.
+var errNotMember = errs.New(errs.Forbidden, "not_a_member", "You are not an active member of this organization.")
 
 var invalidExample = &errs.Error{
 	Kind: errs.Invalid, Code: "validation_failed", Detail: "One or more fields are not valid.",

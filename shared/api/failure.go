@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/page"
 	"github.com/coditect/platform/shared/problem"
 )
 
@@ -84,19 +85,21 @@ func verdict(status int, msg string, faults []error, nulls []errs.Field) error {
 	return errs.New(errs.Invalid, "validation_failed", msg)
 }
 
+// ownCodes are the faults of one parameter that have a code of their own.
+var ownCodes = map[string]*errs.Error{"query.cursor": page.ErrCursor, "query.ordering": page.ErrOrdering}
+
 func badRequest(fields []errs.Field, only *errs.Error) error {
+	at := fields[0].Location
+	for _, f := range fields {
+		if f.Location != at {
+			at = ""
+		}
+	}
+	if known := ownCodes[at]; known != nil {
+		return known
+	}
 	if len(fields) == 1 && only != nil {
 		return only
-	}
-	if len(fields) == 1 && fields[0].Location == "query.ordering" {
-		e := *errs.New(errs.Malformed, "invalid_ordering", "The list cannot be ordered that way.")
-		e.Fields = fields
-		return &e
-	}
-	if len(fields) == 1 && fields[0].Location == "query.cursor" {
-		e := *errs.New(errs.Malformed, "invalid_cursor", "The cursor is not valid here, or is too old. Start again without one.")
-		e.Fields = fields
-		return &e
 	}
 	e := errs.New(errs.Malformed, "invalid_request", "A parameter or header of the request is not valid.")
 	e.Fields = fields
@@ -112,6 +115,10 @@ func fieldOf(err error) errs.Field {
 	f := errs.Field{Location: d.Location, Message: d.Message, Value: scalar(d.Value)}
 	if strings.HasPrefix(d.Location, "header.") || strings.HasPrefix(d.Location, "cookie.") || secretive(d.Location) {
 		f.Value = nil
+	}
+	if name, missing := strings.CutPrefix(d.Message, "expected required property "); missing {
+		name, _, _ = strings.Cut(name, " ")
+		return errs.Field{Location: d.Location + "." + name, Message: "is required"}
 	}
 	if d.Location == "body" {
 		// What passes the schema and fails in the typed decoder (1e3 into an

@@ -14,8 +14,6 @@ import (
 const maxToken = 8 << 10
 
 var (
-	errNoToken    = errs.New(errs.Unauthenticated, "token_missing", "Send an access token: Authorization: Bearer <token>.")
-	errBadToken   = errs.New(errs.Unauthenticated, "token_invalid", "The access token is not valid.")
 	errNoTenant   = errs.New(errs.Forbidden, "no_tenant", "The token names no organization.")
 	errMismatch   = errs.New(errs.Forbidden, "tenant_mismatch", "The request and the token name different organizations.")
 	errSuspended  = errs.New(errs.Forbidden, "tenant_suspended", "The organization is suspended.")
@@ -74,7 +72,7 @@ func (c *call) identify(d *Deps) error {
 		return err
 	}
 	if p.UserID == ids.Nil {
-		return errBadToken // a token of nobody
+		return identity.ErrTokenInvalid // a token of nobody
 	}
 	c.caller.Principal = p
 	return nil
@@ -84,17 +82,17 @@ func bearer(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	switch {
 	case len(values) == 0:
-		return "", errNoToken
+		return "", identity.ErrTokenMissing
 	case len(values) > 1:
-		return "", errBadToken // which of them another hop would take is anyone's guess
+		return "", identity.ErrTokenInvalid // which of them another hop would take is anyone's guess
 	}
 	scheme, token, ok := strings.Cut(values[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", errNoToken
+		return "", identity.ErrTokenMissing
 	}
 	token = strings.TrimSpace(token)
 	if token == "" || len(token) > maxToken {
-		return "", errBadToken
+		return "", identity.ErrTokenInvalid
 	}
 	return token, nil
 }

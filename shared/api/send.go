@@ -15,6 +15,7 @@ import (
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/problem"
+	"github.com/coditect/platform/shared/telemetry"
 )
 
 // headerRequestID carries the request's id both ways.
@@ -32,7 +33,7 @@ func requestID(r *http.Request) string {
 	}
 	for i := range len(id) {
 		c := id[i]
-		safe := c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '-' || c == '_' || c == '.' || c == ':'
+		safe := c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '-' || c == '_' || c == '.'
 		if !safe {
 			return ids.New().String()
 		}
@@ -44,7 +45,7 @@ func answering(d *Deps, next handle) handle {
 	return func(c *call) error {
 		c.requestID = requestID(c.r)
 		c.w.Header().Set(headerRequestID, c.requestID)
-		ctx, tracker := outbox.Track(c.r.Context())
+		ctx, tracker := outbox.Track(telemetry.Extract(c.r.Context(), c.r.Header))
 		c.tracker = tracker
 		c.r = c.r.WithContext(callContext{ctx, c})
 		err := next(c)
