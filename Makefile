@@ -57,7 +57,8 @@ fmt: ## Format the Go code
 	@scripts/each-module.sh gofmt -l -w .
 
 generate: ## Write what is generated from the operations and functions.json
-	@scripts/each-module.sh go generate ./...
+	@go run ./scripts/cmd/functions generate
+	@go run ./functions/all/cmd/generate
 
 tidy: ## go mod tidy in every module
 	@scripts/each-module.sh env GOWORK=off go mod tidy

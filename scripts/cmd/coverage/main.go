@@ -14,7 +14,7 @@ func main() {
 	floors := flag.String("floors", "", "file of exceptions from the default floor")
 	flag.Parse()
 	if err := run(*floors, flag.Args()); err != nil {
-		fmt.Fprintln(os.Stderr, "coverage:", err) //nolint:errcheck // Nowhere else to say it.
+		fmt.Fprintln(os.Stderr, "coverage:", err)
 		os.Exit(1)
 	}
 }
@@ -22,7 +22,7 @@ func main() {
 func run(floorsFile string, profiles []string) error {
 	var floors coverage.Floors
 	if floorsFile != "" {
-		f, err := os.Open(floorsFile) //nolint:gosec // Named by the caller.
+		f, err := os.Open(floorsFile)
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func run(floorsFile string, profiles []string) error {
 			mark = fmt.Sprintf("  below %.0f %%", floor)
 			low++
 		}
-		fmt.Printf("%6.1f %%  %s%s\n", p.Percent(), p.Path, mark) //nolint:errcheck // A report.
+		fmt.Printf("%6.1f %%  %s%s\n", p.Percent(), p.Path, mark)
 	}
 	if low > 0 {
 		return fmt.Errorf("%d packages are below their floor", low)
@@ -53,7 +53,7 @@ func run(floorsFile string, profiles []string) error {
 }
 
 func add(all *coverage.Profile, name string) error {
-	f, err := os.Open(name) //nolint:gosec // Named by the caller.
+	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}

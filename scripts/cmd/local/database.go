@@ -87,7 +87,7 @@ func own(d *database.Database) addresses {
 
 func migrate(ctx context.Context, here place, args []string) (int, error) {
 	return withDatabase(ctx, here, func(at addresses) (int, error) {
-		cmd := exec.CommandContext(ctx, "go", append([]string{"run", "./migrations/cmd/migrate"}, args...)...) //nolint:gosec // The user's own words.
+		cmd := exec.CommandContext(ctx, "go", append([]string{"run", "./migrations/cmd/migrate"}, args...)...)
 		cmd.Dir = here.root
 		cmd.Env = append(os.Environ(), "MIGRATE_DATABASE_URL="+at.migrator)
 		return passThrough(cmd)
@@ -112,8 +112,8 @@ func psql(ctx context.Context, here place, args []string) (int, error) {
 		interrupts := make(chan os.Signal, 1)
 		signal.Notify(interrupts, os.Interrupt)
 		defer signal.Stop(interrupts)
-		cmd := exec.CommandContext(context.WithoutCancel(ctx), program, append([]string{bare}, args...)...) //nolint:gosec // The user's own words.
-		cmd.Env = append(os.Environ(), "PGPASSWORD="+password)                                              // Not an argument, which other users can read.
+		cmd := exec.CommandContext(context.WithoutCancel(ctx), program, append([]string{bare}, args...)...)
+		cmd.Env = append(os.Environ(), "PGPASSWORD="+password) // Not an argument, which other users can read.
 		return passThrough(cmd)
 	})
 }
@@ -128,7 +128,7 @@ func changeTenant(ctx context.Context, here place, args []string) (int, error) {
 			return 1, err
 		}
 		forget(ctx, here, done)
-		fmt.Printf("%s (%s) was %s and is %s\n", done.Name, done.TenantID, done.Before, done.After) //nolint:errcheck,forbidigo // A terminal.
+		fmt.Printf("%s (%s) was %s and is %s\n", done.Name, done.TenantID, done.Before, done.After) //nolint:forbidigo // A terminal.
 		return 0, nil
 	})
 }
@@ -181,7 +181,7 @@ func reset(ctx context.Context, here place, _ []string) (int, error) {
 		return 1, err
 	}
 	if os.Getenv("YES") != "1" {
-		fmt.Fprintf(os.Stderr, "Delete the local platform in %s, its database included? Type yes: ", here.home.Dir) //nolint:errcheck // A terminal.
+		fmt.Fprintf(os.Stderr, "Delete the local platform in %s, its database included? Type yes: ", here.home.Dir)
 		answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
 		if err != nil || strings.TrimSpace(answer) != "yes" {
 			return 1, errors.New("nothing was deleted")

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -50,7 +49,7 @@ func main() {
 	code, err := dispatch(ctx, os.Args[1:])
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err) //nolint:errcheck // Nowhere else to say it.
+		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
@@ -58,7 +57,7 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return 2, errors.New(usage)
+		return misused()
 	}
 	root, err := checkout()
 	if err != nil {
@@ -71,6 +70,12 @@ func dispatch(ctx context.Context, args []string) (int, error) {
 	return commands[args[0]](ctx, place{root: root, home: home, tools: tools.Finder{
 		PGBin: os.Getenv("PG_BIN"), PgBouncer: os.Getenv("PGBOUNCER_BIN"), Unpacked: home.Path("tools"),
 	}}, args[1:])
+}
+
+// misused prints what could have been said.
+func misused() (int, error) {
+	fmt.Fprint(os.Stderr, usage)
+	return 2, nil
 }
 
 // checkout is the folder of go.work at or above the working directory.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -25,7 +24,7 @@ func testEnv(ctx context.Context, here place, args []string) (int, error) {
 			return 1, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(vars)) {
-			fmt.Printf("export %s='%s'\n", name, vars[name]) //nolint:errcheck,forbidigo // What a shell evaluates.
+			fmt.Printf("export %s='%s'\n", name, vars[name]) //nolint:forbidigo // What a shell evaluates.
 		}
 		return 0, nil
 	case len(args) == 1 && args[0] == "down":
@@ -33,5 +32,5 @@ func testEnv(ctx context.Context, here place, args []string) (int, error) {
 	case len(args) >= 2 && args[0] == "--":
 		return env.Run(ctx, os.Getenv("KEEP") == "1", args[1:])
 	}
-	return 2, errors.New(usage)
+	return misused()
 }

@@ -48,7 +48,7 @@ func (a Account) Command(ctx context.Context, dir, name string, args ...string) 
 	cmd.Env = append(os.Environ(), "HOME="+dir, "PGSSLMODE=disable")
 	if a.Switch {
 		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: uint32(a.UID), Gid: uint32(a.GID), Groups: []uint32{}}, //nolint:gosec // Ids of the password database are never negative.
+			Credential: &syscall.Credential{Uid: uint32(a.UID), Gid: uint32(a.GID), Groups: []uint32{}},
 		}
 	}
 	return cmd

@@ -17,13 +17,11 @@ func TestNeverRoot(t *testing.T) {
 	if who.UID == 0 {
 		t.Fatal("root was picked")
 	}
-	dir, err := os.MkdirTemp("/tmp", "account") // Below t.TempDir's own parents others may not pass.
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })  //nolint:errcheck // A temporary directory.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // Searchable on purpose.
-		t.Fatal(err)
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	out, err := who.Command(t.Context(), dir, "/bin/sh", "-c", "id -u; pwd; echo $HOME").Output()
 	if err != nil {
@@ -53,7 +51,7 @@ func TestReachAndOwn(t *testing.T) {
 	if err := os.Chmod(closed, mode); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(closed, 0o700) }) //nolint:errcheck,gosec // So that it can be deleted.
+	t.Cleanup(func() { _ = os.Chmod(closed, 0o700) })
 	if who.CanReach(t.Context(), inside) {
 		t.Error("reached a directory below a closed one")
 	}

@@ -67,7 +67,7 @@ func Up(ctx context.Context, o Options) (*Database, error) {
 		Password: o.Passwords.Superuser, Durable: o.Durable, MaxConnections: o.MaxConnections,
 	}
 	if postgres.Major(dir) == 0 {
-		fmt.Fprintf(o.Out, "making a PostgreSQL %d cluster in %s\n", server.Major, dir) //nolint:errcheck // Progress.
+		fmt.Fprintf(o.Out, "making a PostgreSQL %d cluster in %s\n", server.Major, dir)
 	}
 	if err := d.Cluster.Init(ctx); err != nil {
 		return nil, err
@@ -153,6 +153,6 @@ func place(ctx context.Context, home state.Home, who account.Account, elsewhere 
 	if !who.CanReach(ctx, dir) {
 		return "", fmt.Errorf("PostgreSQL runs as %s, who can enter neither %s nor %s: set CODITECT_HOME to a directory that account can reach", who.Name, home.Dir, dir)
 	}
-	fmt.Fprintf(out, "%s is closed to the account %s that PostgreSQL runs as: its data is in %s\n", home.Dir, who.Name, dir) //nolint:errcheck // Progress.
+	fmt.Fprintf(out, "%s is closed to the account %s that PostgreSQL runs as: its data is in %s\n", home.Dir, who.Name, dir)
 	return dir, nil
 }

@@ -25,13 +25,11 @@ import (
 // directories are not when the tests run as root.
 func home(t *testing.T) state.Home {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "database")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })  //nolint:errcheck // A temporary directory.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // Searchable on purpose.
-		t.Fatal(err)
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir} { // The database's account must reach it.
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	h, err := state.Open("", filepath.Join(dir, "home"))
 	if err != nil {
@@ -146,8 +144,12 @@ func TestLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(data)
-	if err != nil || int(info.Sys().(*syscall.Stat_t).Uid) != who.UID || info.Mode().Perm() != 0o700 {
-		t.Errorf("data directory: %v, %v", info, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(owner.Uid) != who.UID || info.Mode().Perm() != 0o700 {
+		t.Errorf("data directory: %v of %v", info.Mode(), owner)
 	}
 	for _, private := range []string{h.Path("passwords.json"), h.Path("postgres", "pgbouncer", "userlist.txt")} {
 		if info, err := os.Stat(private); err != nil || info.Mode().Perm() != 0o600 {
@@ -174,7 +176,7 @@ func TestLife(t *testing.T) {
 	here("after a killed PostgreSQL")
 
 	t.Log("PgBouncer was killed")
-	pid, ok := d.Pooler.Running()
+	pid, ok = d.Pooler.Running()
 	if !ok {
 		t.Fatal("PgBouncer does not run")
 	}
@@ -295,6 +297,6 @@ func listen(t *testing.T, port int) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() }) //nolint:errcheck // A test's listener.
+	t.Cleanup(func() { _ = l.Close() })
 	return port
 }

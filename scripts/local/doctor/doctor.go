@@ -59,19 +59,19 @@ func Report(out io.Writer, results []Result) int {
 	for _, r := range results {
 		switch {
 		case r.Problem == "":
-			fmt.Fprintf(out, "  ok       %-12s %s\n", r.Name, r.Found) //nolint:errcheck // A terminal.
+			fmt.Fprintf(out, "  ok       %-12s %s\n", r.Name, r.Found)
 			continue
 		case r.Comfort:
-			fmt.Fprintf(out, "  optional %-12s %s: %s\n", r.Name, r.Problem, r.Why) //nolint:errcheck // A terminal.
+			fmt.Fprintf(out, "  optional %-12s %s: %s\n", r.Name, r.Problem, r.Why)
 		default:
 			bad++
-			fmt.Fprintf(out, "  MISSING  %-12s %s: %s\n", r.Name, r.Problem, r.Why) //nolint:errcheck // A terminal.
+			fmt.Fprintf(out, "  MISSING  %-12s %s: %s\n", r.Name, r.Problem, r.Why)
 		}
 		get := r.Get
 		if runtime.GOOS == "darwin" && r.GetMac != "" {
 			get = r.GetMac
 		}
-		fmt.Fprintf(out, "           %-12s get it: %s\n", "", get) //nolint:errcheck // A terminal.
+		fmt.Fprintf(out, "           %-12s get it: %s\n", "", get)
 	}
 	return bad
 }
@@ -81,7 +81,7 @@ var number = regexp.MustCompile(`\d+(\.\d+)*`)
 // Command finds a tool in PATH and its version in what it says of itself.
 func Command(name string, args ...string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
-		out, err := exec.CommandContext(ctx, name, args...).CombinedOutput() //nolint:gosec // Names of our own list.
+		out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}

@@ -7,6 +7,7 @@
 package keys
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,17 +45,17 @@ func (s Store) Load(now time.Time) (map[string][]byte, error) {
 	return s.load(now, generators)
 }
 
-func (s Store) load(now time.Time, make map[string]func(time.Time) ([]byte, error)) (map[string][]byte, error) {
+func (s Store) load(now time.Time, makers map[string]func(time.Time) ([]byte, error)) (map[string][]byte, error) {
 	values, err := s.read()
 	if err != nil {
 		return nil, err
 	}
 	missing := map[string][]byte{}
-	for _, name := range slices.Sorted(maps.Keys(make)) {
+	for _, name := range slices.Sorted(maps.Keys(makers)) {
 		if len(values[name]) > 0 {
 			continue
 		}
-		value, err := make[name](now)
+		value, err := makers[name](now)
 		if err != nil {
 			return nil, fmt.Errorf("make the secret %s: %w", name, err)
 		}
@@ -94,7 +95,7 @@ func (s Store) Save(values map[string][]byte) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		file := filepath.Join(s.Dir, name)
-		if old, err := os.ReadFile(file); err == nil && string(old) == string(values[name]) {
+		if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, values[name]) {
 			continue
 		}
 		if err := state.WritePrivate(file, values[name]); err != nil {

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range first {
-		if string(second[name]) != string(value) {
+		if !bytes.Equal(second[name], value) {
 			t.Errorf("%s changed", name)
 		}
 	}
@@ -77,7 +78,7 @@ func TestMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := s.read()
-	if err != nil || len(got) != len(values) || string(got[secrets.HopKey]) != string(values[secrets.HopKey]) {
+	if err != nil || len(got) != len(values) || !bytes.Equal(got[secrets.HopKey], values[secrets.HopKey]) {
 		t.Errorf("mounted %q, %v", got, err)
 	}
 	delete(values, secrets.HopKey)

@@ -72,7 +72,7 @@ func (p Pooler) Start(ctx context.Context, port int) error {
 	}
 	exited := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() //nolint:errcheck // The log tells why; this collects the exit status.
+		_ = cmd.Wait()
 		close(exited)
 	}()
 	if err := state.WritePrivate(p.pidFile(), []byte(strconv.Itoa(cmd.Process.Pid)+"\n")); err != nil {
@@ -85,11 +85,11 @@ func (p Pooler) Start(ctx context.Context, port int) error {
 			dead = true
 			return true
 		default:
-			return dial(port)
+			return dial(ctx, port)
 		}
 	})
 	if dead {
-		said, _ := os.ReadFile(p.LogFile()) //nolint:errcheck // Only decorates the message.
+		said, _ := os.ReadFile(p.LogFile())
 		if strings.Contains(string(said), "Address already in use") {
 			return fmt.Errorf("PgBouncer: %w: %d", state.ErrPortTaken, port)
 		}
@@ -101,8 +101,8 @@ func (p Pooler) Start(ctx context.Context, port int) error {
 	return nil
 }
 
-func dial(port int) bool {
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second)
+func dial(ctx context.Context, port int) bool {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}

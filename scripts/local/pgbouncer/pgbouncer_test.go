@@ -17,7 +17,7 @@ func broken(t *testing.T, body string) Pooler {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "pgbouncer")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil { //nolint:gosec // A program.
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return Pooler{

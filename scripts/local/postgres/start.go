@@ -111,7 +111,7 @@ func (c Cluster) launch(ctx context.Context, port int) error {
 	}
 	exited := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() //nolint:errcheck // The log tells why; this collects the exit status.
+		_ = cmd.Wait()
 		close(exited)
 	}()
 	dead := func() bool {
@@ -125,7 +125,7 @@ func (c Cluster) launch(ctx context.Context, port int) error {
 	err = process.Poll(ctx, startLimit, func() bool { return c.ready(cmd.Process.Pid) || dead() })
 	switch {
 	case err != nil:
-		_ = cmd.Process.Signal(syscall.SIGQUIT) //nolint:errcheck // Best effort: the error below is what matters.
+		_ = cmd.Process.Signal(syscall.SIGQUIT)
 		return fmt.Errorf("PostgreSQL is not ready after %s, see %s: %w", startLimit, c.LogFile(), err)
 	case !dead():
 		return nil

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,7 +35,7 @@ func Args(pid int) []string {
 		}
 		return strings.Split(string(data), "\x00")
 	}
-	out, err := exec.CommandContext(context.Background(), "ps", "-ww", "-o", "args=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec // A number.
+	out, err := exec.CommandContext(context.Background(), "ps", "-ww", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {
 		return nil
 	}
@@ -48,12 +49,7 @@ func Is(pid int, program, argument string) bool {
 	if len(args) == 0 || !strings.HasSuffix(args[0], program) {
 		return false
 	}
-	for _, arg := range args[1:] {
-		if arg == argument {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(args[1:], argument)
 }
 
 // Stop sends sig and waits until the process no longer is the program with

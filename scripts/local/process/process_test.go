@@ -17,8 +17,8 @@ func sleeper(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() //nolint:errcheck // Ended already in most tests.
-		_ = cmd.Wait()         //nolint:errcheck // Collects the status.
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 	})
 	return cmd
 }

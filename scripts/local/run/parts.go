@@ -181,7 +181,7 @@ func (p *parts) watch(ctx context.Context) {
 				continue
 			}
 			if err := p.mount(ctx); err != nil && ctx.Err() == nil {
-				fmt.Fprintf(p.Out, "the secrets stay as they were: %v\n", err) //nolint:errcheck // A terminal.
+				fmt.Fprintf(p.Out, "the secrets stay as they were: %v\n", err)
 			}
 		case <-ctx.Done():
 			return
@@ -203,9 +203,9 @@ func (p *parts) keepAlive(ctx context.Context) {
 }
 
 func (p *parts) revive(ctx context.Context, part string, start func() error) {
-	fmt.Fprintf(p.Out, "%s ended: starting it again\n", part) //nolint:errcheck // A terminal.
+	fmt.Fprintf(p.Out, "%s ended: starting it again\n", part)
 	if err := start(); err != nil && ctx.Err() == nil {
-		fmt.Fprintf(p.Out, "%s does not start: %v\n", part, err) //nolint:errcheck // A terminal.
+		fmt.Fprintf(p.Out, "%s does not start: %v\n", part, err)
 	}
 }
 
@@ -216,7 +216,7 @@ func (p *parts) stop(ctx context.Context) error {
 		faults = append(faults, p.source.Close())
 	}
 	if p.standins != nil {
-		p.standins.close()
+		faults = append(faults, p.standins.close())
 	}
 	if p.redis != nil {
 		p.redis.close()
@@ -230,8 +230,8 @@ func (p *parts) stop(ctx context.Context) error {
 // table prints where everything is, without passwords.
 func (p *parts) table(address string) {
 	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
-	line := func(name, where string) { fmt.Fprintf(w, "  %s\t%s\n", name, where) } //nolint:errcheck // A terminal.
-	fmt.Fprintln(w)                                                                //nolint:errcheck // A terminal.
+	line := func(name, where string) { fmt.Fprintf(w, "  %s\t%s\n", name, where) }
+	fmt.Fprintln(w)
 	line("API", address+"/api/v1/")
 	line("documentation", address+"/api/docs/")
 	line("health", address+"/health/")
@@ -244,7 +244,7 @@ func (p *parts) table(address string) {
 	line("Redis", host(p.redisURL())+given(p.redis != nil))
 	line("secrets", p.secretsAt()+given(p.standins != nil))
 	line("state", p.Home.Dir)
-	w.Flush() //nolint:errcheck,gosec // A terminal.
+	w.Flush() //nolint:errcheck // A terminal.
 }
 
 func (p *parts) redisURL() string {

@@ -87,10 +87,12 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // interrupted drops the error of a start that a person broke off.
 func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 func listen(ctx context.Context, port int) (net.Listener, error) {
@@ -128,13 +130,13 @@ func serve(ctx context.Context, out io.Writer, listener net.Listener, platform *
 	err := healthy(ctx, address)
 	if err == nil {
 		p.table(address)
-		fmt.Fprintln(out, "ready") //nolint:errcheck // A terminal.
+		fmt.Fprintln(out, "ready")
 		watching, stop := context.WithCancel(ctx)
 		watched := make(chan struct{})
 		go func() { defer close(watched); p.watch(watching) }()
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(out, "stopping") //nolint:errcheck // A terminal.
+			fmt.Fprintln(out, "stopping")
 		case err = <-served:
 			served <- err
 		}
@@ -171,7 +173,7 @@ func healthy(ctx context.Context, address string) error {
 			last = err
 			return false
 		}
-		defer resp.Body.Close() //nolint:errcheck // Read to the end below.
+		defer resp.Body.Close()
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 		last = fmt.Errorf("%s: %s", resp.Status, body)
 		return err == nil && resp.StatusCode == http.StatusOK

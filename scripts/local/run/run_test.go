@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +57,10 @@ type running struct {
 }
 
 func (r *running) get(name string) string {
-	value, _ := r.env(name)
+	value, ok := r.env(name)
+	if !ok {
+		return ""
+	}
 	return value
 }
 
@@ -91,7 +93,7 @@ func (r *running) compose(_ context.Context, lookup config.Lookup) (*Platform, e
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
-			_ = conn.Close(req.Context()) //nolint:errcheck // It answered.
+			_ = conn.Close(req.Context())
 		}),
 		Drain: func(context.Context) error { r.drains++; return nil },
 	}, nil
@@ -99,13 +101,11 @@ func (r *running) compose(_ context.Context, lookup config.Lookup) (*Platform, e
 
 func home(t *testing.T) state.Home {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "run") // The database's account reaches it.
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })  //nolint:errcheck // A temporary directory.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // Searchable on purpose.
-		t.Fatal(err)
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir} { // The database's account must reach it.
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	h, err := state.Open("", filepath.Join(dir, "home"))
 	if err != nil {
@@ -129,7 +129,12 @@ func start(t *testing.T, h state.Home, vars map[string]string) *running {
 	o := options(h, vars)
 	o.Out, o.Compose = r.out, r.compose
 	go func() { r.done <- Run(ctx, o) }()
-	t.Cleanup(func() { cancel(); <-r.done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-r.done; err != nil {
+			t.Error(err)
+		}
+	})
 	err := process.Poll(ctx, 60*time.Second, func() bool { return len(r.done) > 0 || strings.Contains(r.out.String(), "ready\n") })
 	if err != nil || len(r.done) > 0 {
 		cancel()
@@ -148,7 +153,11 @@ func port(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer l.Close() //nolint:errcheck // Only asked for its number.
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	_, number, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
 }
 
 func execute(t *testing.T, url, sql string) (string, error) {
@@ -166,8 +175,8 @@ func execute(t *testing.T, url, sql string) (string, error) {
 	return text, err
 }
 
+// Not parallel: its parts follow one another in the life of one run.
 func TestRun(t *testing.T) {
-	t.Parallel()
 	h := home(t)
 	p := port(t)
 	first := start(t, h, map[string]string{"PORT": p})
@@ -206,7 +215,7 @@ func TestRun(t *testing.T) {
 			if err := conn.QueryRow(t.Context(), `select count(*) from app.organizations`).Scan(&n); err != nil {
 				t.Errorf("%s: %v", role, err)
 			}
-			_ = conn.Close(t.Context()) //nolint:errcheck // Nothing is pending.
+			_ = conn.Close(t.Context())
 		}
 	})
 	t.Run("Redis forgets in time", func(t *testing.T) {
@@ -281,7 +290,7 @@ func TestRun(t *testing.T) {
 	if _, err := keeper.Exec(t.Context(), `create table app.kept as select 'still here' as v`); err != nil {
 		t.Fatal(err)
 	}
-	_ = keeper.Close(t.Context()) //nolint:errcheck // Nothing is pending.
+	_ = keeper.Close(t.Context())
 	first.stop()
 	d, err := database.Leftover(t.Context(), h)
 	if err != nil {
@@ -311,6 +320,7 @@ func TestRun(t *testing.T) {
 // sideBySide runs a second home next to the first, with the first one's parts
 // given to a third.
 func sideBySide(t *testing.T, first *running) {
+	t.Helper()
 	h := home(t)
 	other := start(t, h, map[string]string{"PORT": port(t)})
 	for _, name := range []string{"DATABASE_URL", "REDIS_URL", "SECRETS_ENDPOINT", "TOKEN_ISSUER"} {
@@ -399,14 +409,14 @@ func TestHealthyGivesUpWithTheCanceled(t *testing.T) {
 	t.Parallel()
 	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprint(w, `{"status":"unhealthy"}`) //nolint:errcheck // A test's answer.
+		fmt.Fprint(w, `{"status":"unhealthy"}`)
 	})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	go server.Serve(l)                       //nolint:errcheck // Ends with Close.
-	t.Cleanup(func() { _ = server.Close() }) //nolint:errcheck // A test's server.
+	go server.Serve(l) //nolint:errcheck // Ends with Close.
+	t.Cleanup(func() { _ = server.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err = healthy(ctx, "http://"+l.Addr().String())

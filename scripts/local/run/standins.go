@@ -40,7 +40,7 @@ func startStandins(port int, project string, store keys.Store) (*standins, error
 	return s, nil
 }
 
-func (s *standins) close() {
+func (s *standins) close() error {
 	s.server.Stop()
-	<-s.done
+	return <-s.done
 }

@@ -47,17 +47,17 @@ func (h Home) flock(name string, how int) (*Lock, error) {
 		}
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		holder, _ := os.ReadFile(path) //nolint:errcheck // Only decorates the message.
-		file.Close()                   //nolint:errcheck,gosec // Nothing was written.
+		holder, _ := os.ReadFile(path)
+		file.Close() //nolint:errcheck // Nothing was written.
 		return nil, fmt.Errorf("%s is %w by process %s", h.Dir, ErrLocked, strings.TrimSpace(string(holder)))
 	}
 	if err != nil {
-		file.Close() //nolint:errcheck,gosec // Nothing was written.
+		file.Close() //nolint:errcheck // Nothing was written.
 		return nil, fmt.Errorf("lock %s: %w", h.Dir, err)
 	}
 	if how&syscall.LOCK_EX != 0 {
 		if err := file.Truncate(0); err == nil {
-			_, _ = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) //nolint:errcheck // Only decorates a message.
+			_, _ = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 		}
 	}
 	return &Lock{file: file}, nil
@@ -71,5 +71,5 @@ func (l *Lock) TryUpgrade() bool {
 
 // Release gives the lock up.
 func (l *Lock) Release() {
-	l.file.Close() //nolint:errcheck,gosec // Closing drops the lock; there is no data to lose.
+	l.file.Close() //nolint:errcheck // Closing drops the lock; there is no data to lose.
 }

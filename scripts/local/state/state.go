@@ -67,7 +67,7 @@ func Mkdir(dir string) error {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
 	for _, d := range made {
-		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // Searchable on purpose, see above.
+		if err := os.Chmod(d, 0o755); err != nil {
 			return fmt.Errorf("open %s to the database's account: %w", d, err)
 		}
 	}

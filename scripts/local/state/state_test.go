@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -151,12 +152,7 @@ func TestChoose(t *testing.T) {
 			t.Parallel()
 			p := &Ports{Of: map[string]int{"db": c.remembered}}
 			got, err := p.Choose("db", c.fixed, c.first, func(port int) bool {
-				for _, taken := range c.taken {
-					if port == taken {
-						return false
-					}
-				}
-				return true
+				return !slices.Contains(c.taken, port)
 			})
 			if c.fails {
 				if !errors.Is(err, ErrPortTaken) {
@@ -212,7 +208,11 @@ func TestFree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
+	address, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatal("no TCP address")
+	}
+	port := address.Port
 	if Free(port) {
 		t.Error("a port with a listener is free")
 	}

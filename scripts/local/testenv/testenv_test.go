@@ -20,13 +20,11 @@ import (
 
 func environment(t *testing.T) Env {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "testenv") // The database's account reaches it.
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })  //nolint:errcheck // A temporary directory.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // Searchable on purpose.
-		t.Fatal(err)
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir} { // The database's account must reach it.
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	home, err := state.Open("", filepath.Join(dir, "home"))
 	if err != nil {
@@ -158,7 +156,7 @@ func TestUpStaysAndHeals(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), `show fsync`).Scan(&fsync); err != nil || fsync != "off" {
 		t.Errorf("fsync %q, %v", fsync, err)
 	}
-	_ = conn.Close(t.Context()) //nolint:errcheck // Nothing is pending.
+	_ = conn.Close(t.Context())
 	for _, role := range []string{"coditect_app", "coditect_system", "coditect_migrator"} {
 		cfg, err := pgx.ParseConfig("postgres://" + role + ":" + vars[Password] + "@" + vars[PgBouncer] + "/postgres?sslmode=disable")
 		if err != nil {
@@ -170,7 +168,7 @@ func TestUpStaysAndHeals(t *testing.T) {
 			t.Errorf("%s: %v", role, err)
 			continue
 		}
-		_ = conn.Close(t.Context()) //nolint:errcheck // It connected.
+		_ = conn.Close(t.Context())
 	}
 	if err := e.Down(t.Context()); err != nil || isUp(t, e) {
 		t.Errorf("down: %v", err)

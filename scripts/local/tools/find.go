@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"sort"
 	"strconv"
+	"strings"
 )
 
 // MinPostgres is the oldest major version that the schema supports.
@@ -102,13 +103,13 @@ func (f Finder) candidates() []Postgres {
 		list = append(list, Postgres{Bin: dir})
 	}
 	if path := f.lookPath("postgres"); path != "" {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
 		}
 		list = append(list, Postgres{Bin: filepath.Dir(path)})
 	}
 	if f.Unpacked != "" {
-		found, err := filepath.Glob(filepath.Join(f.Unpacked, "usr/lib/postgresql/*/bin"))
+		found, err := filepath.Glob(filepath.Join(f.Unpacked, "usr", "lib", "postgresql", "*", "bin"))
 		if err == nil {
 			for _, dir := range found {
 				list = append(list, Postgres{Bin: dir, Libs: libraries(f.Unpacked)})
@@ -127,7 +128,7 @@ func (f Finder) FindPgBouncer() (PgBouncer, error) {
 		}
 	}
 	if f.Unpacked != "" {
-		list = append(list, PgBouncer{Path: filepath.Join(f.Unpacked, "usr/sbin/pgbouncer"), Libs: libraries(f.Unpacked)})
+		list = append(list, PgBouncer{Path: filepath.Join(f.Unpacked, "usr", "sbin", "pgbouncer"), Libs: libraries(f.Unpacked)})
 	}
 	for _, candidate := range list {
 		if candidate.Path != "" && executable(candidate.Path) {
@@ -161,7 +162,7 @@ func inspect(ctx context.Context, p Postgres) (Postgres, error) {
 			return p, fmt.Errorf("%s/%s: %w", p.Bin, name, ErrMissing)
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(p.Bin, "postgres"), "--version") //nolint:gosec // The user's own installation.
+	cmd := exec.CommandContext(ctx, filepath.Join(p.Bin, "postgres"), "--version")
 	cmd.Env = Env(os.Environ(), p.Libs)
 	out, err := cmd.Output()
 	if err != nil {
@@ -208,12 +209,5 @@ func libraries(root string) string {
 			dirs = append(dirs, found...)
 		}
 	}
-	list := ""
-	for i, dir := range dirs {
-		if i > 0 {
-			list += string(os.PathListSeparator)
-		}
-		list += dir
-	}
-	return list
+	return strings.Join(dirs, string(os.PathListSeparator))
 }

@@ -30,7 +30,7 @@ func (i Installer) Ensure(ctx context.Context, major int) (Postgres, PgBouncer, 
 	if err == nil {
 		return server, pooler, nil
 	}
-	fmt.Fprintf(i.Out, "%v\n", err) //nolint:errcheck // Progress.
+	fmt.Fprintf(i.Out, "%v\n", err)
 	if err := i.Install(ctx, major); err != nil {
 		return server, pooler, err
 	}
@@ -116,8 +116,8 @@ func (i Installer) unpack(ctx context.Context, server string) error {
 	if i.Finder.Unpacked == "" {
 		return errors.New(Advice())
 	}
-	fmt.Fprintf(i.Out, "no root and no sudo: unpacking into %s\n", i.Finder.Unpacked) //nolint:errcheck // Progress.
-	root := i.Finder.Unpacked + ".new"                                                // Half of it, after an interruption, must not be found.
+	fmt.Fprintf(i.Out, "no root and no sudo: unpacking into %s\n", i.Finder.Unpacked)
+	root := i.Finder.Unpacked + ".new" // Half of it, after an interruption, must not be found.
 	if err := os.RemoveAll(root); err != nil {
 		return fmt.Errorf("remove what an interrupted run left: %w", err)
 	}
@@ -137,7 +137,7 @@ func (i Installer) unpack(ctx context.Context, server string) error {
 	if err := get("", "update"); err != nil {
 		return err
 	}
-	plan := exec.CommandContext(ctx, "apt-get", append(options, "--no-install-recommends", "-s", "install", server, "pgbouncer")...) //nolint:gosec // Fixed arguments.
+	plan := exec.CommandContext(ctx, "apt-get", append(options, "--no-install-recommends", "-s", "install", server, "pgbouncer")...)
 	var complaint bytes.Buffer
 	plan.Stderr = &complaint
 	out, err := plan.Output()
@@ -188,8 +188,8 @@ func wanted(simulation []byte) []string {
 
 // do runs a step, saying so first, with its output as progress.
 func (i Installer) do(ctx context.Context, dir string, args ...string) error {
-	fmt.Fprintf(i.Out, "+ %s\n", strings.Join(args, " ")) //nolint:errcheck // Progress.
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // Fixed arguments.
+	fmt.Fprintf(i.Out, "+ %s\n", strings.Join(args, " "))
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, i.Out, i.Out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)

@@ -47,7 +47,7 @@ func newMachine(t *testing.T, programs map[string]string) *machine {
 	}
 	for name, body := range programs {
 		script := "#!/bin/sh\nDIR=" + m.dir + "\necho " + name + " \"$@\" >> $DIR/asked\n" + library + "\n" + body + "\n"
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil { //nolint:gosec // A program.
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,7 +58,7 @@ func newMachine(t *testing.T, programs map[string]string) *machine {
 func (m *machine) installer(uid int) Installer {
 	return Installer{
 		Finder: Finder{
-			Globs: []string{filepath.Join(m.dir, "system/usr/lib/postgresql/*/bin")}, Path: filepath.Join(m.dir, "system/usr/sbin"),
+			Globs: []string{filepath.Join(m.dir, "system", "usr", "lib", "postgresql", "*", "bin")}, Path: filepath.Join(m.dir, "system", "usr", "sbin"),
 			Unpacked: filepath.Join(m.dir, "unpacked"),
 		},
 		Out:  &m.out,
