@@ -9,6 +9,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -26,6 +27,7 @@ import (
 	"github.com/coditect/platform/shared/page"
 	"github.com/coditect/platform/shared/secrets"
 	"github.com/coditect/platform/shared/serve"
+	"github.com/coditect/platform/shared/telemetry"
 )
 
 // Config is what every HTTP function is told by its environment.
@@ -35,6 +37,7 @@ type Config struct {
 	Identity identity.Config
 	Secrets  secrets.Config
 	Logs     logs.Config
+	Traces   telemetry.Config
 	// JWKSURL is where the public keys of our own tokens are. auth, which has
 	// the private ones, does without.
 	JWKSURL string `env:"JWKS_URL"`
@@ -60,6 +63,7 @@ type Base struct {
 	Box     *secrets.Box
 	Log     *slog.Logger
 
+	traces   *telemetry.Telemetry
 	verifier *identity.Verifier
 	hops     *hop.Keys
 	cursors  *page.Codec
@@ -115,6 +119,9 @@ func Open(lookup config.Lookup, name string, opts ...Option) (*Base, error) {
 			b.Log.Warn("redis does not answer: reading the truth instead")
 		}
 	})
+	if b.traces, err = openTelemetry(context.Background(), cfg.Traces); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
 	var keys identity.PublicKeys
 	switch {
 	case o.keys != nil:
@@ -122,8 +129,7 @@ func Open(lookup config.Lookup, name string, opts ...Option) (*Base, error) {
 	case cfg.JWKSURL != "":
 		keys = identity.NewRemoteKeys(cfg.JWKSURL, nil)
 	default:
-		b.close()
-		return nil, config.Invalid("JWKS_URL", "must be set")
+		return nil, errors.Join(config.Invalid("JWKS_URL", "must be set"), b.close())
 	}
 	b.Access = access.New(b.DB, b.Cache, b.Log)
 	b.Box = secrets.NewBox(secrets.Parse(b.Secrets, secrets.EnvelopeKeys, secrets.ParseRing))
@@ -146,13 +152,16 @@ func Mounted(lookup config.Lookup, dir string, cfg secrets.Config) *secrets.Stor
 // App is the function with its operations, ready to serve.
 func (b *Base) App(operations ...api.Operation) *serve.App {
 	fn := api.Function{Name: b.Name, Operations: operations}
+	handler := api.Handler(fn, api.Deps{
+		Verifier: b.verifier, Access: b.Access, Hop: hops{b.hops}, Cursors: b.cursors, Sealer: sealer{b.Box},
+		Logger: b.Log, Timeout: b.Config.Timeout, CheckResponses: b.Config.CheckResponses,
+	})
+	if b.traces.On() {
+		handler = b.traces.Middleware(func(*http.Request) string { return b.Name })(handler)
+	}
 	return &serve.App{
-		Name: b.Name, Function: fn,
-		Handler: api.Handler(fn, api.Deps{
-			Verifier: b.verifier, Access: b.Access, Hop: hops{b.hops}, Cursors: b.cursors, Sealer: sealer{b.Box},
-			Logger: b.Log, Timeout: b.Config.Timeout, CheckResponses: b.Config.CheckResponses,
-		}),
-		Close: func(context.Context) error { return b.close() },
+		Name: b.Name, Function: fn, Handler: handler,
+		Close: func(ctx context.Context) error { return errors.Join(b.traces.Shutdown(ctx), b.close()) },
 	}
 }
 
