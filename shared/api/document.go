@@ -264,6 +264,9 @@ func (o Operation) finish(doc *huma.Operation) {
 		h := http.Header{}
 		problem.Headers(h, &e)
 		for name := range h {
+			if name == "Www-Authenticate" {
+				name = "WWW-Authenticate" // as it is written, not as Go keeps it
+			}
 			r.Headers[name] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{h.Get(name)}}}
 		}
 		media.Examples[e.Code] = &huma.Example{Summary: e.Detail, Value: problem.New(&e, o.examplePath(), "0192f0c1-7b7e-7cc3-98c4-dc0c0c07398f")}
