@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -281,9 +282,7 @@ func TestSchema(t *testing.T) {
 }
 
 func merge(into, from entry) {
-	for k, v := range from {
-		into[k] = v
-	}
+	maps.Copy(into, from)
 }
 
 func TestLoadSaysWhatCannotBeRead(t *testing.T) {

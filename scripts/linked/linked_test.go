@@ -1,6 +1,7 @@
 package linked
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,9 +20,7 @@ func module(t *testing.T, files map[string]string) string {
 		"store/store.go":   "package store\n\nimport _ \"net/http\"\n",
 		"help/help.go":     "package help\n",
 	}
-	for name, text := range files {
-		all[name] = text
-	}
+	maps.Copy(all, files)
 	for name, text := range all {
 		file := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

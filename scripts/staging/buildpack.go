@@ -138,7 +138,7 @@ var placeholders = []string{
 // does not have, a 401, or a 503; each proves that it is linked, configured and
 // served. It returns the status and the time from start to answer.
 func Start(ctx context.Context, binary, entry string) (status int, took time.Duration, err error) {
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -196,11 +196,11 @@ func Start(ctx context.Context, binary, entry string) (status int, took time.Dur
 var tried atomic.Int64
 
 // freePort finds a port below the range that systems hand out by themselves.
-func freePort() (string, error) {
+func freePort(ctx context.Context) (string, error) {
 	const first, count = 20_000, 12_000
 	for range count {
 		port := first + (os.Getpid()*97+int(tried.Add(1)))%count
-		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", ":"+strconv.Itoa(port))
 		if err != nil {
 			continue
 		}

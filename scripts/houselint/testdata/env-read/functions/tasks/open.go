@@ -7,9 +7,9 @@ import (
 )
 
 var (
-	_    = os.Getenv("A")     // want env-read
-	_, _ = env.LookupEnv("B") // want env-read
-	_    = os.Environ         // want env-read
+	_    = os.Getenv("A")      // want env-read
+	_, _ = env.LookupEnv("B")  // want env-read
+	_    = os.Environ          // want env-read
 	_, _ = syscall.Getenv("C") // want env-read
 	_    = os.Args
 	x    getter

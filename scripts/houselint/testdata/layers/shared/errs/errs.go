@@ -1,8 +1,8 @@
 package errs
 
 import (
-	_ "github.com/coditect/platform/shared/db"   // want layers
-	_ "github.com/coditect/platform/shared/ids"  // want layers
-	_ "github.com/coditect/platform/migrations"  // want layers
-	_ "github.com/coditect/platform/router"      // want layers
+	_ "github.com/coditect/platform/migrations" // want layers
+	_ "github.com/coditect/platform/router"     // want layers
+	_ "github.com/coditect/platform/shared/db"  // want layers
+	_ "github.com/coditect/platform/shared/ids" // want layers
 )

@@ -6,8 +6,8 @@ import (
 )
 
 func wait() {
-	time.Sleep(time.Second)   // want test-sleep
-	clock.Sleep(time.Second)  // want test-sleep
+	time.Sleep(time.Second)  // want test-sleep
+	clock.Sleep(time.Second) // want test-sleep
 	<-time.After(time.Second)
 }
 
