@@ -2,6 +2,7 @@ package houselint
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,13 +23,12 @@ func expected(t *testing.T, root string) (marks []string, files, marked int) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		file, err := os.Open(filepath.Join(root, name))
+		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer file.Close()
 		before, start := len(marks), 0
-		lines := bufio.NewScanner(file)
+		lines := bufio.NewScanner(bytes.NewReader(text))
 		for n := 1; lines.Scan(); n++ {
 			if strings.HasSuffix(lines.Text(), "`") && strings.Count(lines.Text(), "`") == 1 {
 				start = n
