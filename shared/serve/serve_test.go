@@ -1,0 +1,96 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/coditect/platform/shared/config"
+)
+
+func ask(t *testing.T, h http.Handler, ctx context.Context) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/x/", nil))
+	return w
+}
+
+var hello = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
+
+// A failed opening is answered 503 and forgotten; success is kept.
+func TestOpensOnce(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int64
+	i := New(func(ctx context.Context, lookup config.Lookup) (*App, error) {
+		if v, _ := lookup("MODE"); v != "test" {
+			t.Error("another environment")
+		}
+		if ctx.Err() != nil {
+			t.Error("what is opened would die with its first request")
+		}
+		if opened.Add(1) == 1 {
+			return nil, errors.New("password hunter2 refused")
+		}
+		return &App{Handler: hello}, nil
+	}, config.Map(map[string]string{"MODE": "test"}))
+	if opened.Load() != 0 {
+		t.Error("opened before a request")
+	}
+	w := ask(t, i, t.Context())
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "2" || w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if w := ask(t, i, gone); w.Code != http.StatusOK {
+		t.Errorf("second: %d", w.Code)
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() { ask(t, i, t.Context()) })
+	}
+	all.Wait()
+	if opened.Load() != 2 {
+		t.Errorf("opened %d times", opened.Load())
+	}
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	closed := 0
+	open := func(context.Context, config.Lookup) (*App, error) {
+		return &App{Handler: hello, Close: func(context.Context) error { closed++; return errors.New("x") }}, nil
+	}
+	never := New(open, config.Map(nil))
+	if err := never.Close(t.Context()); err != nil || closed != 0 {
+		t.Errorf("closed what was not open: %v", err)
+	}
+	if w := ask(t, never, t.Context()); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("opened after the end: %d", w.Code)
+	}
+	i := New(open, config.Map(nil))
+	ask(t, i, t.Context())
+	if err := i.Close(t.Context()); err == nil || closed != 1 {
+		t.Errorf("closed %d times, %v", closed, err)
+	}
+	if err := i.Close(t.Context()); err != nil || closed != 1 {
+		t.Error("closed twice")
+	}
+}
+
+func TestLazyReadsTheEnvironment(t *testing.T) {
+	t.Setenv("CODITECT_SERVE_TEST", "yes")
+	h := Lazy(func(_ context.Context, lookup config.Lookup) (*App, error) {
+		if v, _ := lookup("CODITECT_SERVE_TEST"); v != "yes" {
+			t.Error("another environment")
+		}
+		return &App{Handler: hello}, nil
+	})
+	if w := ask(t, h, t.Context()); w.Body.String() != "hello" {
+		t.Errorf("got %s", w.Body)
+	}
+}
