@@ -207,7 +207,7 @@ func checkQuery(_ *Deps, next handle) handle {
 				faults = append(faults, errs.Field{Location: at, Message: "given more than once"})
 			case !clean(values[0]):
 				faults = append(faults, errs.Field{Location: at, Message: "is not text"})
-			case values[0] == "":
+			case values[0] == "" && !slices.Contains(c.op.shape.freeText, name):
 				// huma takes an empty value for an absent parameter, and a
 				// filter that is silently off shows what was to be hidden.
 				faults = append(faults, errs.Field{Location: at, Message: "must not be empty"})

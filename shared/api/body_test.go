@@ -236,9 +236,12 @@ func TestQueries(t *testing.T) {
 		"page_size=99999999999999999999":     "400 invalid_request",
 		"page_size=x":                        "400 invalid_request",
 		"owner=zz":                           "400 invalid_request",
+		"owner=":                             "400 invalid_request",
 		"owner=0192f0c17b7e7cc398c4dc0c0c07": "400 invalid_request",
 		"ordering=name":                      "400 invalid_ordering",
 		"ordering=created_at":                "200",
+		"search=":                            "200",
+		"cursor=":                            "400 invalid_cursor",
 		"cursor=zz":                          "400 invalid_cursor",
 		"cursor=" + strings.Repeat("A", 400): "400 invalid_cursor",
 	} {

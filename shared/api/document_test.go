@@ -201,12 +201,16 @@ func TestDeclarationsThatPanic(t *testing.T) {
 		"larger numbers wrap": func() {
 			New(good, func(context.Context, identity.Caller, *struct {
 				N int32 `query:"n"`
-			}) (*Empty, error) { return nil, nil })
+			}) (*Empty, error) {
+				return nil, nil
+			})
 		},
 		"unexported field": func() {
 			New(good, func(context.Context, identity.Caller, *struct {
 				n int `query:"n"`
-			}) (*Empty, error) { return nil, nil })
+			}) (*Empty, error) {
+				return nil, nil
+			})
 		}, //nolint:unused // read by reflection
 		"overwrite an explicit": func() {
 			New(spec(func(s *Spec) { s.Method = "PUT" }), func(context.Context, identity.Caller, *struct {
@@ -215,7 +219,9 @@ func TestDeclarationsThatPanic(t *testing.T) {
 						A bool `json:"a" default:"true"`
 					}
 				}
-			}) (*Empty, error) { return nil, nil })
+			}) (*Empty, error) {
+				return nil, nil
+			})
 		},
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -20,6 +19,7 @@ import (
 	"github.com/coditect/platform/shared/idempotency"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/logs"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/page"
 	"github.com/coditect/platform/shared/problem"
@@ -83,6 +83,7 @@ type listThings struct {
 	PageInput
 	Status string `query:"status" enum:"open,closed"`
 	Owner  ids.ID `query:"owner"`
+	Search string `query:"search" maxLength:"20"`
 }
 
 type Tokens struct {
@@ -320,7 +321,7 @@ func (s *syncBuffer) String() string {
 func setup(t testing.TB, change ...func(*Deps)) *bench {
 	t.Helper()
 	w := &world{version: 7, thing: example}
-	logs := &syncBuffer{}
+	lines := &syncBuffer{}
 	owner, _ := identity.Builtin(identity.RoleOwner)
 	viewer, _ := identity.Builtin(identity.RoleViewer)
 	people, rights := verifier{}, accesses{}
@@ -346,13 +347,13 @@ func setup(t testing.TB, change ...func(*Deps)) *bench {
 	deps := Deps{
 		Verifier: people, Access: rights, Hop: hops{}, Sealer: sealer{},
 		Cursors:        page.NewCodec(page.FixedKeys{{ID: "k1", Secret: []byte("0123456789abcdef0123456789abcdef")}}, nil),
-		Logger:         slog.New(slog.NewJSONHandler(logs, nil)),
+		Logger:         logs.New(lines, logs.Config{}),
 		CheckResponses: true,
 	}
 	for _, c := range change {
 		c(&deps)
 	}
-	return &bench{world: w, h: Handler(w.function(), deps), logs: logs}
+	return &bench{world: w, h: Handler(w.function(), deps), logs: lines}
 }
 
 // ask is a request of a test: "METHOD /path", a body, and headers as pairs.

@@ -103,7 +103,7 @@ func (m *IfMatch) Resolve(huma.Context) []error {
 
 // PageInput is the input of lists, to be embedded.
 type PageInput struct {
-	Cursor   string `query:"cursor" maxLength:"128" doc:"Where to read on: taken from next or previous, never made up."`
+	Cursor   string `query:"cursor" minLength:"1" maxLength:"128" doc:"Where to read on: taken from next or previous, never made up."`
 	PageSize int    `query:"page_size" minimum:"1" maximum:"200" default:"100" doc:"Results on a page."`
 	Ordering string `query:"ordering" enum:"created_at,-created_at,updated_at,-updated_at" default:"-created_at" doc:"What the list is sorted by; a leading - means the latest first."`
 

@@ -1,9 +1,14 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/logs"
 )
 
 const (
@@ -129,5 +134,68 @@ func TestBothSlashForms(t *testing.T) {
 	}
 	if refused := b.ask(t, "HEAD "+one, ""); refused.Code != http.StatusUnauthorized || refused.Body.Len() != 0 {
 		t.Errorf("HEAD without a token: %d %q", refused.Code, refused.Body)
+	}
+}
+
+// TestTrapT29: there is one reading of a path, and what is not in it is no
+// route, whatever cleaning would make of it.
+func TestTrapT29Paths(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, path := range []string{
+		"/api/v1/things/%2e%2e/things/", "/api/v1//things/", "/api/v1/things//", "/api/v1/./things/", "/API/v1/things/",
+		"/api/v1/things/..;/internal/health/", "/api/v1/things%2F", "/internal/../api/v1/things/", "/",
+	} {
+		is(t, b.ask(t, "GET "+path, "", "token", tokOwner), "404 not_found")
+	}
+	if b.runs() != 0 {
+		t.Error("the operation ran")
+	}
+}
+
+type countingVerifier struct{ calls int }
+
+func (v *countingVerifier) Verify(context.Context, string) (identity.Principal, error) {
+	v.calls++
+	return identity.Principal{}, identity.ErrTokenInvalid
+}
+
+// TestTrapT31: a header of thousands of dots does not reach the parser.
+func TestTrapT31HugeToken(t *testing.T) {
+	t.Parallel()
+	v := &countingVerifier{}
+	b := setup(t, func(d *Deps) { d.Verifier = v })
+	is(t, b.ask(t, "GET "+one, "", "token", strings.Repeat(".", maxToken+1)), "401 token_invalid")
+	if v.calls != 0 {
+		t.Error("it was parsed")
+	}
+	is(t, b.ask(t, "GET "+one, "", "token", strings.Repeat(".", maxToken)), "401 token_invalid")
+	if v.calls != 1 {
+		t.Error("a token of legal size was not")
+	}
+}
+
+// Every line of a request says whose it is, those of the operation too.
+func TestLogLines(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.beforeAct = func(ctx context.Context) error {
+		logs.New(b.logs, logs.Config{}).InfoContext(ctx, "inside")
+		return errors.New("boom")
+	}
+	b.ask(t, "GET "+one, "", "token", tokOwner, "X-Request-Id", "r7", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	lines := strings.Split(strings.TrimSpace(b.logs.String()), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("lines: %q", lines)
+	}
+	for _, line := range lines {
+		for _, want := range []string{`"request_id":"r7"`, `"tenant_id":"` + tenant.String(), `"user_id":"` + id(10).String(), "0af7651916cd43dd8448eb211c80319c"} {
+			if strings.Count(line, want) != 1 {
+				t.Errorf("%s: not once in %s", want, line)
+			}
+		}
+	}
+	if !strings.Contains(lines[1], "boom") || !strings.Contains(lines[1], `"operation":"get-thing"`) {
+		t.Errorf("line %s", lines[1])
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coditect/platform/shared/idempotency"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/logs"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/problem"
 	"github.com/coditect/platform/shared/telemetry"
@@ -46,6 +47,7 @@ func answering(d *Deps, next handle) handle {
 		c.requestID = requestID(c.r)
 		c.w.Header().Set(headerRequestID, c.requestID)
 		ctx, tracker := outbox.Track(telemetry.Extract(c.r.Context(), c.r.Header))
+		ctx = logs.With(ctx, slog.String("request_id", c.requestID))
 		c.tracker = tracker
 		c.r = c.r.WithContext(callContext{ctx, c})
 		err := next(c)
@@ -199,14 +201,15 @@ func (c *call) log(l *slog.Logger, err error) {
 	l.LogAttrs(ctx, level, "request", attrs...)
 }
 
+// attrs is what the context's own attributes (see shared/logs) do not tell.
 func (c *call) attrs(more ...slog.Attr) []slog.Attr {
 	out := append(make([]slog.Attr, 0, 8),
-		slog.String("request_id", c.requestID), slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path))
+		slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path))
 	if c.op != nil {
 		out = append(out, slog.String("operation", c.op.ID))
 	}
-	if c.caller.TenantID != ids.Nil {
-		out = append(out, slog.String("tenant_id", c.caller.TenantID.String()))
+	if c.caller.UserID != ids.Nil {
+		out = append(out, c.who()...) // the context that told it ended with the deadline
 	}
 	return append(out, more...)
 }

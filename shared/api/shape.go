@@ -18,6 +18,7 @@ type shape struct {
 	raw          bool
 	pathParams   []string
 	queryParams  []string
+	freeText     []string // query parameters that may be empty
 	ifMatch      bool
 	paged        bool
 	etag         bool // answers carry one
@@ -77,12 +78,26 @@ func (s *shape) param(f reflect.StructField) {
 			s.pathParams = append(s.pathParams, name)
 		case "query":
 			s.queryParams = append(s.queryParams, name)
+			if freeText(f) {
+				s.freeText = append(s.freeText, name)
+			}
 		}
 		switch f.Type.Kind() {
 		case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Uint8, reflect.Uint16, reflect.Uint32:
 			s.fault("parameter %s is a %s, into which larger numbers wrap: use int with minimum and maximum", name, f.Type)
 		}
 	}
+}
+
+// freeText reports whether an empty value of the parameter means the same as
+// none: a search for nothing. Of a choice or a form it is a wrong value.
+func freeText(f reflect.StructField) bool {
+	for _, limit := range []string{"enum", "format", "pattern", "minLength"} {
+		if _, has := f.Tag.Lookup(limit); has {
+			return false
+		}
+	}
+	return f.Type.Kind() == reflect.String
 }
 
 // checkBody refuses what huma does behind a client's back: `default` overwrites
