@@ -7,6 +7,7 @@ import (
 
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/page"
@@ -53,19 +54,55 @@ var listSpec = api.Spec{
 
 type listInput struct {
 	api.PageInput
-	Model    string    `query:"model" maxLength:"64" doc:"Only acts on this kind of object, such as Task."`
-	ObjectID ids.ID    `query:"object_id" format:"uuid" doc:"Only acts on this object."`
-	User     ids.ID    `query:"user" format:"uuid" doc:"Only what this member did."`
-	Action   string    `query:"action" maxLength:"64" doc:"Only this action, such as deleted."`
-	Since    time.Time `query:"since" doc:"Only what was done at this time or later (RFC 3339)."`
-	Until    time.Time `query:"until" doc:"Only what was done before this time (RFC 3339)."`
+	Model    string `query:"model" maxLength:"64" doc:"Only acts on this kind of object, such as Task."`
+	ObjectID string `query:"object_id" format:"uuid" doc:"Only acts on this object."`
+	User     string `query:"user" format:"uuid" doc:"Only what this member did."`
+	Action   string `query:"action" maxLength:"64" doc:"Only this action, such as deleted."`
+	Since    string `query:"since" format:"date-time" doc:"Only what was done at this time or later (RFC 3339)."`
+	Until    string `query:"until" format:"date-time" doc:"Only what was done before this time (RFC 3339)."`
+}
+
+// filter reads the parameters as text, since the zero of an id or a time is a
+// value that a client may send and would pass for an absent one.
+func (in *listInput) filter() (filter, error) {
+	f := filter{model: in.Model, action: in.Action}
+	var faults []errs.Field
+	id := func(name, text string) *ids.ID {
+		if text == "" {
+			return nil
+		}
+		v, err := ids.Parse(text)
+		if err != nil {
+			faults = append(faults, errs.Field{Location: "query." + name, Message: "must be an id"})
+		}
+		return &v
+	}
+	at := func(name, text string) *time.Time {
+		if text == "" {
+			return nil
+		}
+		v, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil || v.UTC().Year() < 1 {
+			faults = append(faults, errs.Field{Location: "query." + name, Message: "must be a time as RFC 3339 writes it"})
+		}
+		return &v
+	}
+	f.object, f.user = id("object_id", in.ObjectID), id("user", in.User)
+	f.since, f.until = at("since", in.Since), at("until", in.Until)
+	if len(faults) > 0 {
+		return f, &errs.Error{Kind: errs.Malformed, Code: "invalid_request", Detail: "A parameter or header of the request is not valid.", Fields: faults}
+	}
+	return f, nil
 }
 
 func (s *service) list(ctx context.Context, by identity.Caller, in *listInput) (*api.List[Entry], error) {
 	at := in.Position()
-	f := filter{model: in.Model, action: in.Action, object: in.ObjectID, user: in.User, since: in.Since, until: in.Until}
+	f, err := in.filter()
+	if err != nil {
+		return nil, err
+	}
 	var rows *db.Rows[Entry]
-	err := db.Read(ctx, s.db, by.Principal, func(tx *db.Tx) error {
+	err = db.Read(ctx, s.db, by.Principal, func(tx *db.Tx) error {
 		rows = listEntries(tx, f, at)
 		return nil
 	})

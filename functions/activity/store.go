@@ -26,8 +26,8 @@ func scan(r pgx.CollectableRow) (e Entry, err error) {
 // filter is what a list may be narrowed by.
 type filter struct {
 	model, action string
-	object, user  ids.ID
-	since, until  time.Time
+	object, user  *ids.ID
+	since, until  *time.Time
 }
 
 // listEntries reads one page, cut before the join. An entry never changes, so
@@ -42,17 +42,17 @@ func listEntries(tx *db.Tx, f filter, at page.Position) *db.Rows[Entry] {
 	if f.action != "" {
 		where = append(where, `a.action = `+arg(f.action))
 	}
-	if f.object != ids.Nil {
-		where = append(where, `a.object_id = `+arg(f.object))
+	if f.object != nil {
+		where = append(where, `a.object_id = `+arg(*f.object))
 	}
-	if f.user != ids.Nil {
-		where = append(where, `a.user_id = `+arg(f.user))
+	if f.user != nil {
+		where = append(where, `a.user_id = `+arg(*f.user))
 	}
-	if !f.since.IsZero() {
-		where = append(where, `a.created_at >= `+arg(f.since))
+	if f.since != nil {
+		where = append(where, `a.created_at >= `+arg(*f.since))
 	}
-	if !f.until.IsZero() {
-		where = append(where, `a.created_at < `+arg(f.until))
+	if f.until != nil {
+		where = append(where, `a.created_at < `+arg(*f.until))
 	}
 	keyset, order, more := at.SQL(len(args)+1, "a")
 	where, args = append(where, keyset), append(args, more...)

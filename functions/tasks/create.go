@@ -25,10 +25,10 @@ var createSpec = api.Spec{
 type createBody struct {
 	Title       string  `json:"title" minLength:"1" maxLength:"255" doc:"What is to be done."`
 	Description string  `json:"description,omitempty" maxLength:"50000" doc:"More about it."`
-	AssigneeID  *ids.ID `json:"assignee_id,omitempty" format:"uuid" doc:"An active member who may hold tasks."`
+	AssigneeID  *ids.ID `json:"assignee_id,omitempty" nullable:"true" format:"uuid" doc:"An active member who may hold tasks; null for nobody."`
 	Status      string  `json:"status,omitempty" enum:"todo,in_progress,done" doc:"todo when left out."`
 	Priority    string  `json:"priority,omitempty" enum:"low,medium,high" doc:"medium when left out."`
-	DueDate     *string `json:"due_date,omitempty" format:"date" doc:"The day it is due."`
+	DueDate     *string `json:"due_date,omitempty" nullable:"true" format:"date" doc:"The day it is due; null for none."`
 }
 
 type createInput struct {
@@ -37,6 +37,9 @@ type createInput struct {
 }
 
 func (s *service) create(ctx context.Context, by identity.Caller, in *createInput) (*api.Item[Task], error) {
+	if err := dueFault(in.Body.DueDate); err != nil {
+		return nil, err
+	}
 	t := row{Task: Task{
 		ID: ids.New(), ProjectID: in.ID, Title: in.Body.Title, Description: in.Body.Description,
 		Status: in.Body.Status, Priority: in.Body.Priority, DueDate: in.Body.DueDate, CreatedBy: by.UserID,

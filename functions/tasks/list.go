@@ -50,6 +50,9 @@ type listInput struct {
 
 func (n Narrowing) filter(by identity.Caller) (filter, error) {
 	f := filter{status: n.Status, priority: n.Priority, dueBefore: n.DueBefore, dueAfter: n.DueAfter, search: n.Search}
+	if err := n.checkDays(); err != nil {
+		return f, err
+	}
 	switch n.Assignee {
 	case "":
 	case "me":
@@ -59,12 +62,26 @@ func (n Narrowing) filter(by identity.Caller) (filter, error) {
 	default:
 		id, err := ids.Parse(n.Assignee)
 		if err != nil {
-			return f, &errs.Error{Kind: errs.Malformed, Code: "invalid_query", Detail: "The query string is not valid.",
+			return f, &errs.Error{Kind: errs.Malformed, Code: "invalid_request", Detail: "A parameter or header of the request is not valid.",
 				Fields: []errs.Field{{Location: "query.assignee", Message: "must be a member's id, me or none"}}}
 		}
 		f.assignee = &id
 	}
 	return f, nil
+}
+
+// checkDays refuses the days that a format lets through and no calendar has.
+func (n Narrowing) checkDays() error {
+	var faults []errs.Field
+	for name, day := range map[string]string{"due_after": n.DueAfter, "due_before": n.DueBefore} {
+		if beforeCalendar(day) {
+			faults = append(faults, errs.Field{Location: "query." + name, Message: noDay, Value: day})
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return &errs.Error{Kind: errs.Malformed, Code: "invalid_request", Detail: "A parameter or header of the request is not valid.", Fields: faults}
 }
 
 func (s *service) listInProject(ctx context.Context, by identity.Caller, in *listInProjectInput) (*api.List[Task], error) {

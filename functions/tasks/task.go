@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"strings"
 	"time"
 
 	"github.com/coditect/platform/shared/errs"
@@ -73,6 +74,20 @@ var (
 	errNotAssignable   = &errs.Error{Kind: errs.Invalid, Code: "not_assignable", Detail: "The assignee must be an active member who may hold tasks.",
 		Fields: []errs.Field{{Location: "body.assignee_id", Message: "must be an active member who may hold tasks"}}}
 )
+
+const noDay = "must be a day from 0001-01-01 on"
+
+// beforeCalendar reports whether a day has the form of one and lies in the
+// year 0, which PostgreSQL's calendar, like ours, does not have.
+func beforeCalendar(day string) bool { return strings.HasPrefix(day, "0000-") }
+
+// dueFault is the refusal of a due date that cannot be stored.
+func dueFault(day *string) error {
+	if day == nil || !beforeCalendar(*day) {
+		return nil
+	}
+	return errs.InvalidField("body.due_date", noDay)
+}
 
 func ptr[T any](v T) *T { return &v }
 

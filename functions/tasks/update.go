@@ -56,6 +56,9 @@ type updateInput struct {
 }
 
 func (s *service) replace(ctx context.Context, by identity.Caller, in *replaceInput) (*api.Item[Task], error) {
+	if err := dueFault(in.Body.DueDate); err != nil {
+		return nil, err
+	}
 	return s.change(ctx, by, in.ID, in.IfMatch, func(t *Task) {
 		b := in.Body
 		t.Title, t.Description, t.Status, t.Priority, t.DueDate = b.Title, b.Description, b.Status, b.Priority, b.DueDate
@@ -70,6 +73,9 @@ func (s *service) replace(ctx context.Context, by identity.Caller, in *replaceIn
 }
 
 func (s *service) update(ctx context.Context, by identity.Caller, in *updateInput) (*api.Item[Task], error) {
+	if err := dueFault(in.Body.DueDate.Or(nil)); err != nil {
+		return nil, err
+	}
 	return s.change(ctx, by, in.ID, in.IfMatch, func(t *Task) {
 		t.Title = in.Body.Title.Or(t.Title)
 		t.Description = in.Body.Description.Or(t.Description)

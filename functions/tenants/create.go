@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/coditect/platform/shared/activity"
@@ -73,5 +74,9 @@ func (s *service) person(ctx context.Context, by identity.Principal) (person, er
 	if err != nil {
 		return person{}, err
 	}
-	return found.Value()
+	p, err := found.Value()
+	if errors.Is(err, errs.ErrNotFound) {
+		return p, identity.ErrTokenInvalid.WithCause(err) // a token of somebody who is no more
+	}
+	return p, err
 }

@@ -67,6 +67,9 @@ type limitsInput struct {
 }
 
 func (s *service) limits(ctx context.Context, _ identity.Caller, in *limitsInput) (*api.Value[Limits], error) {
+	if in.ID == ids.Nil {
+		return nil, errs.ErrNotFound // to the database it would be a caller without a tenant
+	}
 	var found *db.Row[Limits]
 	err := db.Read(ctx, s.db, identity.Principal{TenantID: in.ID}, func(tx *db.Tx) error {
 		found = getLimits(tx)

@@ -50,19 +50,19 @@ func (s *service) list(ctx context.Context, by identity.Caller, in *listInput) (
 	for i, j := range cut {
 		tenants[i] = j.tenant
 	}
-	rows := make([]*db.Row[row], 0, len(tenants))
+	rows := make(map[ids.ID]*db.Row[row], len(tenants)) // by tenant: a read may be tried again
 	err = db.ReadEach(ctx, s.db, by.Principal, tenants, func(tx *db.Tx) error {
-		rows = append(rows, getMine(tx))
+		rows[tx.Tenant()] = getMine(tx)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	results := make([]Mine, 0, len(rows))
-	for _, r := range rows {
+	for _, tenant := range tenants {
 		// One that was left or deleted since is not listed: the membership is
 		// the truth, and the person's side of it may lag.
-		if o, ok := r.Found(); ok {
+		if o, ok := rows[tenant].Found(); ok {
 			results = append(results, Mine{o.Organization, o.role})
 		}
 	}

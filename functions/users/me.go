@@ -31,9 +31,18 @@ func (s *service) me(ctx context.Context, by identity.Caller, _ *meInput) (*api.
 	}
 	p, err := found.Value()
 	if err != nil {
-		return nil, err
+		return nil, gone(err)
 	}
 	return s.item(ctx, by, p)
+}
+
+// gone makes of an absent person a token that does not hold: one's own profile
+// is never a resource that is not there.
+func gone(err error) error {
+	if errors.Is(err, errs.ErrNotFound) {
+		return identity.ErrTokenInvalid.WithCause(err)
+	}
+	return err
 }
 
 // item adds what the person may do in the organization they act in. Who is no

@@ -84,7 +84,7 @@ func (s *service) change(ctx context.Context, by identity.Caller, match api.IfMa
 	err := db.WriteUser(ctx, s.db, by.Principal, func(tx *db.Tx) error {
 		before, err := getProfile(tx, "for update of p").Await(ctx)
 		if err != nil {
-			return err
+			return gone(err)
 		}
 		after = before
 		edit(&after.Profile)
