@@ -1,0 +1,133 @@
+package router
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/hop"
+	"github.com/coditect/platform/shared/telemetry"
+)
+
+const (
+	defaultMaxBody = 1 << 20
+	// grace is how far over a route's limit a body is still passed on, so that
+	// the function refuses it in the contract's order (permission, type, size).
+	grace = 1 << 20
+)
+
+var errTooLarge = errs.New(errs.TooLarge, "body_too_large", "The request body is larger than the limit.")
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// proxy passes the request on to its function and the answer back.
+func (a *App) proxy(x *exchange, r *http.Request) error {
+	if r.ContentLength > x.route.MaxBody+grace {
+		return errTooLarge
+	}
+	at := a.upstreams.address(x.route.Function)
+	out := (&http.Request{
+		Method: r.Method,
+		URL:    &url.URL{Scheme: at.Scheme, Host: at.Host, Path: x.path, RawQuery: r.URL.RawQuery},
+		Host:   at.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: forward(r.Header), ContentLength: r.ContentLength,
+	}).WithContext(x.ctx)
+	if !x.token {
+		delete(out.Header, "Authorization")
+	}
+	out.Header["X-Request-Id"] = []string{x.id}
+	telemetry.Inject(x.ctx, out.Header)
+	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
+		out.Body = &limited{body: r.Body, left: x.route.MaxBody + grace}
+	}
+
+	resp, err := a.upstreams.send(out, x.route.Function, x.client, x.id)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.Header[hop.Outbox] != nil {
+		a.nudge.poke()
+	}
+	a.learn(x, r.Method, resp.StatusCode)
+	answer(x.Header(), resp.Header)
+	x.WriteHeader(resp.StatusCode)
+	if r.Method == http.MethodHead || resp.ContentLength == 0 {
+		return nil
+	}
+	return a.copy(x, resp)
+}
+
+// copy sends the body on. Once its first byte is out there is no other answer:
+// a body that breaks off breaks our own off, so that nobody takes it for whole.
+func (a *App) copy(x *exchange, resp *http.Response) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	stream := resp.ContentLength < 0 && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	for {
+		n, err := resp.Body.Read(*buf)
+		if n > 0 {
+			if _, werr := x.Write((*buf)[:n]); werr != nil {
+				return errAborted.WithCause(werr)
+			}
+			if stream {
+				_ = http.NewResponseController(x.ResponseWriter).Flush()
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return errAborted.WithCause(err)
+		}
+	}
+}
+
+var errAborted = errs.New(errs.Internal, "aborted", "The answer broke off.")
+
+// learn drops what this process remembers and an answer has made stale, so
+// that the instance that changed something sees it at once.
+func (a *App) learn(x *exchange, method string, status int) {
+	if status >= 300 || method == http.MethodGet || method == http.MethodHead {
+		return
+	}
+	switch x.route.Function {
+	case "auth", "users":
+		a.admission.forget(x.principal.UserID)
+	case "tenants", "billing":
+		a.hosts.known.DropIf(func(string) bool { return true })
+		a.admission.plans.Drop(x.principal.TenantID)
+	}
+}
+
+// limited is a body that fails over its limit, and tells failures of the
+// client's side from the function's.
+type limited struct {
+	body io.ReadCloser
+	left int64
+}
+
+// bodyError is a request body's failure on its way through the transport.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return e.err.Error() }
+func (e *bodyError) Unwrap() error { return e.err }
+
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.body.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, &bodyError{errTooLarge}
+	}
+	if err != nil && err != io.EOF {
+		if timedOut(err) {
+			return n, &bodyError{errs.Wrap(err, errs.TooSlow, "body_timeout", "The request body came too slowly.")}
+		}
+		return n, &bodyError{errs.Wrap(err, errs.Malformed, "body_unreadable", "The request body broke off.")}
+	}
+	return n, err
+}
+
+func (l *limited) Close() error { return l.body.Close() }
