@@ -1,0 +1,197 @@
+// Package tests holds what crosses functions: exercises that run over every
+// operation there is, isolation with each of its layers alone, and journeys
+// through the router.
+package tests
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/tests/platform"
+)
+
+// TestEveryOperation takes every operation through what each must refuse, and
+// through one success whose answer is checked against its schema (functions
+// under test check every answer; one that the document does not describe is a
+// 500).
+func TestEveryOperation(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t, nil)
+	home, foreign := stage(t, p), stage(t, p)
+	suspended, deleted := stage(t, p), stage(t, p)
+	p.SQL(t, `update app.organizations set status = 'suspended', suspended_at = now() where tenant_id = $1`, suspended.owner.TenantID)
+	p.SQL(t, `update app.organizations set status = 'deleted', deleted_at = now() where tenant_id = $1`, deleted.owner.TenantID)
+	expired := expiredToken(t, p.Keys, home.owner)
+	revoked := p.Member(t, home.owner.TenantID, identity.RoleOwner)
+	p.SQL(t, `update app.sessions set revoked_at = now() where user_id = $1`, revoked.UserID)
+	gone := p.Member(t, home.owner.TenantID, identity.RoleOwner)
+	p.SQL(t, `update app.memberships set is_active = false, left_at = now() where user_id = $1`, gone.UserID)
+
+	for _, op := range public(t) {
+		t.Run(named(op), func(t *testing.T) {
+			home.signIn(t) // the operation before may have ended the session
+			send := func(change func(*functest.Request)) functest.Response {
+				in := home.request(t, op)
+				change(&in)
+				return p.Send(t, in)
+			}
+			as := func(token string) functest.Response {
+				return send(func(in *functest.Request) { in.Token = token })
+			}
+			if !op.Public {
+				r := as("").WantCode(t, http.StatusUnauthorized, "token_missing")
+				if !strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Bearer") {
+					t.Errorf("401 without a challenge: %v", r.Header)
+				}
+				as("nonsense").Want(t, http.StatusUnauthorized)
+				as(expired).WantCode(t, http.StatusUnauthorized, "token_expired")
+				as(revoked.Token).Want(t, http.StatusUnauthorized)
+			}
+			if tenantBound(op) {
+				as(p.Person(t).Token).WantCode(t, http.StatusForbidden, "no_tenant")
+				as(gone.Token).WantCode(t, http.StatusForbidden, "not_a_member")
+				send(func(in *functest.Request) {
+					in.Header = with(in.Header, "X-Tenant-ID", foreign.owner.TenantID.String())
+				}).WantCode(t, http.StatusForbidden, "tenant_mismatch")
+				in := deleted.request(t, op)
+				p.Send(t, in).WantCode(t, http.StatusForbidden, "tenant_deleted")
+				in = suspended.request(t, op)
+				if r := p.Send(t, in); op.OpenWhenSuspended {
+					if r.Status/100 != 2 {
+						t.Errorf("in a suspended tenant: %d %s", r.Status, r.Body)
+					}
+				} else {
+					r.WantCode(t, http.StatusForbidden, "tenant_suspended")
+				}
+			}
+			if !op.Public && strings.Contains(op.Path, "{id}") {
+				for _, id := range []string{strings.Split(foreign.path(t, op), "/")[4], ids.New().String(), "not-a-uuid", "0"} {
+					send(func(in *functest.Request) {
+						in.Path = strings.ReplaceAll(op.Path, "{id}", id)
+						if strings.HasPrefix(op.Path, "/api/v1/auth/sessions/") && id != "0" && id != "not-a-uuid" {
+							in.Path = strings.ReplaceAll(op.Path, "{id}", foreign.session.String())
+						}
+					}).WantCode(t, http.StatusNotFound, "not_found")
+				}
+			}
+			if op.RequestExample != nil {
+				send(func(in *functest.Request) { in.Body = `{"a":` }).Want(t, http.StatusBadRequest)
+				send(func(in *functest.Request) { in.Body = `{"a":1,"a":2}` }).Want(t, http.StatusBadRequest)
+				send(func(in *functest.Request) { in.Body = `{"no_such_member":1}` }).Want(t, http.StatusUnprocessableEntity)
+				send(func(in *functest.Request) { in.Body = `[]` }).Want(t, http.StatusUnprocessableEntity)
+				send(func(in *functest.Request) { in.Header = with(in.Header, "Content-Type", "text/plain") }).Want(t, http.StatusUnsupportedMediaType)
+				send(func(in *functest.Request) { in.Body = `{"a":"` + strings.Repeat("x", int(op.MaxBody)) + `"}` }).Want(t, http.StatusRequestEntityTooLarge)
+			}
+			send(func(in *functest.Request) { in.Path += "?no_such_parameter=1" }).Want(t, http.StatusBadRequest)
+
+			ok := send(func(*functest.Request) {})
+			if ok.Status != op.Status {
+				t.Fatalf("success is %d %s, want %d", ok.Status, ok.Body, op.Status)
+			}
+			if ok.Header.Get("X-Request-Id") == "" {
+				t.Error("no request id")
+			}
+			for name := range ok.Header {
+				if strings.HasPrefix(name, "X-Coditect") {
+					t.Errorf("internal header %s reached the client", name)
+				}
+			}
+			home.objects(t, home.owner) // what the success used up
+		})
+	}
+}
+
+func with(h map[string]string, k, v string) map[string]string {
+	out := map[string]string{k: v}
+	for name, value := range h {
+		if name != k {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// TestEveryRole runs every operation of a tenant as every role and compares
+// the outcome with the table of permissions.
+func TestEveryRole(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t, nil)
+	home := stage(t, p)
+	roles := []string{identity.RoleViewer, identity.RoleMember, "developer", "manager", identity.RoleAdmin, identity.RoleOwner}
+	people := map[string]functest.Person{}
+	for _, role := range roles {
+		people[role] = p.Member(t, home.owner.TenantID, role)
+	}
+	seeded := identity.SeedRoles()
+	for _, op := range public(t) {
+		if !tenantBound(op) {
+			continue
+		}
+		t.Run(named(op), func(t *testing.T) {
+			for _, role := range roles {
+				rights, builtin := identity.Builtin(role)
+				if !builtin {
+					rights = seeded[role]
+				}
+				home.objects(t, people[role]) // their own, so that only the role decides
+				in := home.request(t, op)
+				in.Token = people[role].Token
+				r := p.Send(t, in)
+				if allowed := op.Permission == identity.Member || rights.Has(op.Permission); allowed && r.Status/100 != 2 {
+					t.Errorf("%s: %d %s", role, r.Status, r.Body)
+				} else if !allowed {
+					r.WantCode(t, http.StatusForbidden, "permission_denied")
+				}
+			}
+		})
+	}
+}
+
+// TestInternalOperationsAreNotThere asks the router for what only the router
+// may ask.
+func TestInternalOperationsAreNotThere(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t, nil)
+	owner := p.Tenant(t)
+	for _, path := range []string{
+		"/internal/health/", "/internal/limits/" + owner.TenantID.String() + "/", "/internal/hosts/acme/",
+		"/internal/sessions/" + owner.UserID.String() + "/" + owner.SessionID.String() + "/",
+		"/api/../internal/health/", "//internal/health/", "/%69nternal/health/", "/api/v2/projects/", "/api/v1/nothing/",
+	} {
+		for _, token := range []string{"", owner.Token} {
+			p.Send(t, functest.Request{Method: http.MethodGet, Path: path, Token: token, Header: map[string]string{
+				"X-Coditect-Hop": "v1.1.a.b.c", "X-User-ID": owner.UserID.String(),
+			}}).WantCode(t, http.StatusNotFound, "not_found")
+		}
+	}
+}
+
+// TestMethodsAreAllowed asks every path for a method that it does not have.
+func TestMethodsAreAllowed(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t, nil)
+	home := stage(t, p)
+	methods := map[string][]string{}
+	for _, op := range public(t) {
+		methods[op.Path] = append(methods[op.Path], op.Method)
+	}
+	for _, op := range public(t) {
+		path := home.path(t, op)
+		for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "PROPFIND"} {
+			if slices.Contains(methods[op.Path], m) {
+				continue
+			}
+			r := p.Send(t, functest.Request{Method: m, Path: path, Token: home.owner.Token}).WantCode(t, http.StatusMethodNotAllowed, "method_not_allowed")
+			for _, has := range methods[op.Path] {
+				if !strings.Contains(r.Header.Get("Allow"), has) {
+					t.Errorf("%s %s: Allow %q lacks %s", m, op.Path, r.Header.Get("Allow"), has)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package tests
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/coditect/platform/functions/all"
+	"github.com/coditect/platform/shared/api"
+	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/tests/platform"
+)
+
+// public lists every operation that a client can reach. The exercises of this
+// package run over it, so that an operation cannot be added without them.
+func public(t *testing.T) []api.Operation {
+	t.Helper()
+	var out []api.Operation
+	for _, f := range all.Functions() {
+		for _, op := range f.Operations {
+			if op.Permission != identity.Internal {
+				out = append(out, op)
+			}
+		}
+	}
+	if len(out) < 20 {
+		t.Fatalf("only %d operations", len(out))
+	}
+	return out
+}
+
+// scene is one tenant with something of every kind in it, made behind the
+// product's back.
+type scene struct {
+	*platform.Platform
+	owner functest.Person
+	// What paths name, by what their pattern begins with. The deleted ones are
+	// for restore.
+	project, deletedProject, task, deletedTask, session ids.ID
+}
+
+func stage(t testing.TB, p *platform.Platform) *scene {
+	t.Helper()
+	s := &scene{Platform: p, owner: p.Tenant(t)}
+	s.objects(t, s.owner)
+	return s
+}
+
+// objects makes the things of a scene anew, as somebody's own.
+func (s *scene) objects(t testing.TB, of functest.Person) {
+	t.Helper()
+	s.project, s.deletedProject, s.task, s.deletedTask, s.session = ids.New(), ids.New(), ids.New(), ids.New(), ids.New()
+	for _, id := range []ids.ID{s.project, s.deletedProject} {
+		s.SQL(t, `insert into app.projects (tenant_id, id, name, owner_id, created_by) values ($1, $2, $3, $4, $4)`,
+			of.TenantID, id, secretOf(of.TenantID), of.UserID)
+	}
+	for _, id := range []ids.ID{s.task, s.deletedTask} {
+		s.SQL(t, `insert into app.tasks (tenant_id, id, project_id, title, created_by) values ($1, $2, $3, $4, $5)`,
+			of.TenantID, id, s.project, secretOf(of.TenantID), of.UserID)
+	}
+	s.SQL(t, `update app.projects set deleted_at = now(), deletion_id = $3 where tenant_id = $1 and id = $2`, of.TenantID, s.deletedProject, ids.New())
+	s.SQL(t, `update app.tasks set deleted_at = now(), deletion_id = $3 where tenant_id = $1 and id = $2`, of.TenantID, s.deletedTask, ids.New())
+	s.SQL(t, `insert into app.sessions (user_id, session_id, expires_at) values ($1, $2, now() + interval '1 day')`, of.UserID, s.session)
+	s.SQL(t, `insert into app.activity (tenant_id, id, action, model, object_id, user_id, request_id) values ($1, $2, 'created', 'Task', $3, $4, $5)`,
+		of.TenantID, ids.New(), s.task, of.UserID, secretOf(of.TenantID))
+}
+
+// signIn gives the owner a session that nothing has ended.
+func (s *scene) signIn(t testing.TB) {
+	t.Helper()
+	s.owner.SessionID = ids.New()
+	s.SQL(t, `insert into app.sessions (user_id, session_id, expires_at) values ($1, $2, now() + interval '1 day')`, s.owner.UserID, s.owner.SessionID)
+	s.owner.Token = s.Token(t, s.owner.Principal)
+}
+
+// secretOf is a text that only a tenant's own rows hold.
+func secretOf(tenant ids.ID) string { return "secret of " + tenant.String() }
+
+// request is one that succeeds for the scene's owner.
+func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
+	t.Helper()
+	in := functest.Request{Method: op.Method, Path: s.path(t, op), Token: s.owner.Token}
+	if op.RequestExample != nil {
+		in.Body = op.RequestExample
+	}
+	if op.Method == http.MethodPatch {
+		in.Header = map[string]string{"Content-Type": "application/merge-patch+json"}
+	}
+	switch op.ID {
+	case "register":
+		in.Body = registration(ids.New().String() + "@example.com")
+	case "login":
+		email := ids.New().String() + "@example.com"
+		s.register(t, email).Want(t, http.StatusCreated)
+		in.Body = map[string]any{"email": email, "password": password}
+	case "refresh":
+		made := s.register(t, ids.New().String()+"@example.com").Want(t, http.StatusCreated)
+		in.Body = map[string]any{"refresh_token": made.String(t, "refresh_token")}
+	case "logout":
+		in.Body = map[string]any{}
+	case "create-tenant":
+		in.Body = map[string]any{"name": "Acme", "subdomain": "acme-" + strings.ReplaceAll(ids.New().String(), "-", "")}
+	}
+	return in
+}
+
+const password = "correct horse battery"
+
+func registration(email string) map[string]any {
+	return map[string]any{
+		"email": email, "password": password, "first_name": "Ada", "last_name": "Lovelace",
+		"subdomain": "r" + strings.ReplaceAll(ids.New().String(), "-", ""),
+	}
+}
+
+func (s *scene) register(t testing.TB, email string) functest.Response {
+	t.Helper()
+	return s.Send(t, functest.Request{Method: http.MethodPost, Path: "/api/v1/auth/register/", Body: registration(email)})
+}
+
+// path fills an operation's pattern with the scene's objects. A pattern that
+// it does not know fails the test: a new kind of object belongs into objects.
+func (s *scene) path(t testing.TB, op api.Operation) string {
+	t.Helper()
+	if !strings.Contains(op.Path, "{") {
+		return op.Path
+	}
+	var id ids.ID
+	switch {
+	case strings.HasPrefix(op.Path, "/api/v1/projects/{id}/restore/"):
+		id = s.deletedProject
+	case strings.HasPrefix(op.Path, "/api/v1/projects/{id}/"):
+		id = s.project
+	case strings.HasPrefix(op.Path, "/api/v1/tasks/{id}/restore/"):
+		id = s.deletedTask
+	case strings.HasPrefix(op.Path, "/api/v1/tasks/{id}/"):
+		id = s.task
+	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):
+		id = s.session
+	default:
+		t.Fatalf("the scene has nothing for %s", op.Path)
+	}
+	return strings.ReplaceAll(op.Path, "{id}", id.String())
+}
+
+// named names a subtest.
+func named(op api.Operation) string { return fmt.Sprintf("%s %s", op.Method, op.ID) }
+
+// tenantBound reports whether an operation acts inside an organization.
+func tenantBound(op api.Operation) bool {
+	return !op.Public && op.Permission != identity.SignedIn && op.Permission != identity.Internal
+}

@@ -1,0 +1,111 @@
+package tests
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/coditect/platform/functions/all"
+	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/trips"
+	"github.com/coditect/platform/tests/platform"
+)
+
+// exchanges is what an operation may cost in round trips to PostgreSQL where
+// that is not the rule's: one to read, one to create, two to change what has to
+// be read first. Each exception says why.
+var exchanges = map[string]int{
+	"register":        1,
+	"login":           4, // whose address it is, who they are, where they may act, and the session: four shards, each known from the one before
+	"refresh":         1,
+	"logout":          1,
+	"revoke-sessions": 1,
+	"create-tenant":   2, // the person first, on their own shard
+	"list-tenants":    2, // which, then each under its own policy
+}
+
+func budget(method, id string) int {
+	if n, ok := exchanges[id]; ok {
+		return n
+	}
+	switch method {
+	case http.MethodGet:
+		return 1
+	case http.MethodPost:
+		return 2
+	}
+	return 2
+}
+
+// TestRoundTrips counts what every operation costs once its caches are warm:
+// rule 4 of the house.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t, nil)
+	apps, err := all.Open(context.Background(), config.Map(p.Vars))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = apps.Close(context.Background()) })
+	home := stage(t, p)
+	for _, f := range all.Functions() {
+		handler := apps.Handler(f.Name)
+		for _, op := range f.Operations {
+			if op.Permission == identity.Internal {
+				continue
+			}
+			t.Run(named(op), func(t *testing.T) {
+				home.objects(t, home.owner)
+				warm := home.request(t, op)
+				first := p.Do(t, handler, warm)
+				home.objects(t, home.owner)
+				in := home.request(t, op)
+				if op.ID == "refresh" { // the same person again, whose rights are known by now
+					in.Body = map[string]any{"refresh_token": first.String(t, "refresh_token")}
+				}
+				ctx, count := trips.Count(t.Context())
+				in.Context = ctx
+				if r := p.Do(t, handler, in); r.Status != op.Status {
+					t.Fatalf("%d %s", r.Status, r.Body)
+				}
+				if got, want := count.Postgres(), budget(op.Method, op.ID); got > want {
+					t.Errorf("%d round trips to PostgreSQL, at most %d", got, want)
+				}
+				if got := count.Redis(); got > 1 {
+					t.Errorf("%d round trips to Redis, at most 1", got)
+				}
+				t.Logf("PostgreSQL %d, Redis %d", count.Postgres(), count.Redis())
+			})
+		}
+	}
+}
+
+// TestCreationIsOneRoundTrip holds creating to one exchange, checks included.
+func TestCreationIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t, nil)
+	home := stage(t, p)
+	apps, err := all.Open(context.Background(), config.Map(p.Vars))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = apps.Close(context.Background()) })
+	for _, tc := range []struct{ function, path string }{
+		{"projects", "/api/v1/projects/"},
+		{"tasks", "/api/v1/projects/" + home.project.String() + "/tasks/"},
+	} {
+		// The first request resolves what the person may do.
+		p.Do(t, apps.Handler(tc.function), functest.Request{Method: http.MethodGet, Path: tc.path, Token: home.owner.Token}).Want(t, http.StatusOK)
+		ctx, count := trips.Count(t.Context())
+		body := map[string]any{"name": "x"}
+		if tc.function == "tasks" {
+			body = map[string]any{"title": "x", "assignee_id": home.owner.UserID}
+		}
+		p.Do(t, apps.Handler(tc.function), functest.Request{Method: http.MethodPost, Path: tc.path, Token: home.owner.Token, Context: ctx, Body: body}).Want(t, http.StatusCreated)
+		if count.Postgres() != 1 {
+			t.Errorf("POST %s: %d round trips", tc.path, count.Postgres())
+		}
+	}
+}
