@@ -23,6 +23,9 @@ func tree(t *testing.T) string {
 	write(t, root, SchemaFile, string(schema))
 	write(t, root, "go.work", "go 1.26.0\n\nuse ./shared\n")
 	write(t, root, "functions/all/go.mod", "module "+Module+"/functions/all\n\ngo 1.26\n\nrequire "+Module+"/functions/gone v0.0.0\n\nreplace "+Module+"/functions/gone => ../gone\n")
+	for _, name := range []string{"tests", "scripts"} {
+		write(t, root, name+"/go.mod", "module "+Module+"/"+name+"\n\ngo 1.26\n\nreplace "+Module+"/shared => ../shared\n")
+	}
 	for name, kind := range map[string]string{"labels": KindHTTP, "mailer": KindTask} {
 		write(t, root, "functions/"+name+"/go.mod", "module "+Module+"/functions/"+name+"\n\ngo 1.26\n")
 		write(t, root, "functions/"+name+"/cmd/main.go", "package main\n")
@@ -123,6 +126,12 @@ func TestGenerateLeavesNothingToDo(t *testing.T) {
 	mod, _ := os.ReadFile(filepath.Join(root, "functions/all/go.mod"))
 	if s := string(mod); strings.Contains(s, "gone") || !strings.Contains(s, Module+"/functions/labels => ../../functions/labels") {
 		t.Errorf("functions/all/go.mod:\n%s", s)
+	}
+	tests, _ := os.ReadFile(filepath.Join(root, "tests/go.mod"))
+	for _, want := range []string{"functions/all => ../functions/all", "functions/mailer => ../functions/mailer", "shared => ../shared"} {
+		if !strings.Contains(string(tests), Module+"/"+want) {
+			t.Errorf("tests/go.mod lacks %s:\n%s", want, tests)
+		}
 	}
 	work, _ := os.ReadFile(filepath.Join(root, "go.work"))
 	if want := "go 1.26.0\n\nuse (\n\t./functions/all\n\t./functions/labels\n\t./functions/mailer\n\t./shared\n)\n"; string(work) != want {
@@ -333,4 +342,59 @@ func TestRepository(t *testing.T) {
 	if len(list) == 0 || len(r.faults) > 0 {
 		t.Errorf("%d functions, faults: %v", len(list), r.faults)
 	}
+}
+
+func TestAddKeepsOrderAndLayout(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for _, name := range []string{ListFile, SchemaFile} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, root, name, string(raw))
+	}
+	before, err := Load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := before[0]
+	for _, name := range []string{"aaa", "mmm", "zzz"} {
+		f.Name, f.Folder, f.Entry = name, "functions/"+name, strings.ToUpper(name[:1])+name[1:]
+		if err := Add(root, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := Load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &report{}
+	checkList(r, after)
+	if len(after) != len(before)+3 || len(r.faults) > 0 {
+		t.Errorf("%d functions after %d, faults %v", len(after), len(before), r.faults)
+	}
+	raw, _ := os.ReadFile(filepath.Join(root, ListFile))
+	// The new entries look like the one they were made from.
+	for _, name := range []string{"aaa", "mmm", "zzz"} {
+		model := strings.NewReplacer("activity", name, "Activity", strings.ToUpper(name[:1])+name[1:]).Replace(section(string(raw), "activity"))
+		if got := section(string(raw), name); got != model {
+			t.Errorf("the entry is\n%s\nwant\n%s", got, model)
+		}
+	}
+	if err := Add(root, f); err == nil {
+		t.Error("a name was added twice")
+	}
+	write(t, root, ListFile, `{"functions":[{}]}`)
+	if err := Add(root, f); err == nil {
+		t.Error("an entry was added to a list that does not fit its schema")
+	}
+}
+
+// section is the text of one entry.
+func section(text, name string) string {
+	_, rest, _ := strings.Cut(text, `{"name": "`+name+`"`)
+	entry, _, _ := strings.Cut(rest, "}\n")
+	entry, _, _ = strings.Cut(entry, "},\n    {")
+	return entry
 }

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"go/format"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -26,6 +27,8 @@ type artifact struct {
 var artifacts = []artifact{
 	{path: Aggregate + "/all_gen.go", content: aggregate},
 	{path: Aggregate + "/go.mod", content: aggregateModule},
+	{path: "tests/go.mod", content: importer("tests")},
+	{path: "scripts/go.mod", content: importer("scripts")},
 	{path: "go.work", content: workspace},
 	{path: "cloudbuild.yaml", content: cloudBuild},
 }
@@ -88,12 +91,7 @@ func cloudBuild(_ string, list []Function) ([]byte, error) { return execute("clo
 // aggregateModule requires every function in functions/all/go.mod, each from its
 // folder, and leaves the rest of the file alone.
 func aggregateModule(root string, list []Function) ([]byte, error) {
-	name := Aggregate + "/go.mod"
-	raw, err := os.ReadFile(filepath.Join(root, name))
-	if err != nil {
-		return nil, err
-	}
-	mod, err := modfile.Parse(name, raw, nil)
+	mod, err := readModule(root, Aggregate)
 	if err != nil {
 		return nil, err
 	}
@@ -103,27 +101,66 @@ func aggregateModule(root string, list []Function) ([]byte, error) {
 		if err := mod.AddRequire(f.ImportPath(), "v0.0.0"); err != nil {
 			return nil, err
 		}
-		if err := mod.AddReplace(f.ImportPath(), "", up(Aggregate)+f.Folder, ""); err != nil {
-			return nil, err
-		}
 	}
-	for _, r := range append([]*modfile.Require(nil), mod.Require...) {
+	for _, r := range slices.Clone(mod.Require) {
 		if isFunction(r.Mod.Path) && !wanted[r.Mod.Path] {
 			if err := mod.DropRequire(r.Mod.Path); err != nil {
 				return nil, err
 			}
 		}
 	}
-	for _, r := range append([]*modfile.Replace(nil), mod.Replace...) {
-		if isFunction(r.Old.Path) && !wanted[r.Old.Path] {
-			if err := mod.DropReplace(r.Old.Path, ""); err != nil {
-				return nil, err
-			}
+	return withReplacements(mod, Aggregate, list)
+}
+
+// importer is the go.mod of a module that imports functions/all: replace lines
+// count in the main module only, so it repeats those of every function.
+func importer(folder string) func(string, []Function) ([]byte, error) {
+	return func(root string, list []Function) ([]byte, error) {
+		mod, err := readModule(root, folder)
+		if err != nil {
+			return nil, err
+		}
+		return withReplacements(mod, folder, append(slices.Clone(list), Function{Folder: Aggregate}))
+	}
+}
+
+func readModule(root, folder string) (*modfile.File, error) {
+	name := folder + "/go.mod"
+	raw, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		return nil, err
+	}
+	return modfile.Parse(name, raw, nil)
+}
+
+// withReplacements points every function of the list at its folder, in one block
+// at the end of the file together with the replacements that were there.
+func withReplacements(mod *modfile.File, folder string, list []Function) ([]byte, error) {
+	folders := map[string]string{}
+	for _, r := range mod.Replace {
+		if !isFunction(r.Old.Path) {
+			folders[r.Old.Path] = r.New.Path
 		}
 	}
+	for _, f := range list {
+		folders[f.ImportPath()] = up(folder) + f.Folder
+	}
 	mod.Cleanup()
-	mod.SortBlocks()
-	return mod.Format()
+	mod.Syntax.Stmt = slices.DeleteFunc(mod.Syntax.Stmt, func(e modfile.Expr) bool {
+		switch s := e.(type) {
+		case *modfile.Line:
+			return s.Token[0] == "replace"
+		case *modfile.LineBlock:
+			return s.Token[0] == "replace"
+		}
+		return false
+	})
+	block := &modfile.LineBlock{Token: []string{"replace"}}
+	for _, module := range slices.Sorted(maps.Keys(folders)) {
+		block.Line = append(block.Line, &modfile.Line{Token: []string{module, "=>", folders[module]}, InBlock: true})
+	}
+	mod.Syntax.Stmt = append(mod.Syntax.Stmt, block)
+	return modfile.Format(mod.Syntax), nil
 }
 
 func isFunction(module string) bool {
@@ -154,12 +191,6 @@ func workspace(root string, list []Function) ([]byte, error) {
 		}
 		uses[u.Path] = true
 	}
-	sorted := make([]string, 0, len(uses))
-	for u := range uses {
-		sorted = append(sorted, u)
-	}
-	sort.Strings(sorted)
-
 	var b strings.Builder
 	if work.Go == nil {
 		return nil, errors.New("go.work names no version of Go")
@@ -169,7 +200,7 @@ func workspace(root string, list []Function) ([]byte, error) {
 		fmt.Fprintf(&b, "toolchain %s\n\n", work.Toolchain.Name)
 	}
 	b.WriteString("use (\n")
-	for _, u := range sorted {
+	for _, u := range slices.Sorted(maps.Keys(uses)) {
 		fmt.Fprintf(&b, "\t%s\n", u)
 	}
 	b.WriteString(")\n")

@@ -117,7 +117,7 @@ var platforms = []string{
 }
 
 // adapters are the packages whose purpose is one platform's interface.
-var adapters = []string{"shared/serve", "shared/secrets/manager", "shared/queue", "shared/blob", "shared/hop/google", "shared/standin"}
+var adapters = []string{"shared/serve", "shared/secrets/manager", "shared/queue", "shared/blob", "shared/standin", "router/gcp"}
 
 func cloudImport(f *file) {
 	if f.workshop() || f.command() || f.in(adapters...) {
