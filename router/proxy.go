@@ -1,11 +1,13 @@
 package router
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/hop"
@@ -108,26 +110,33 @@ func (a *App) learn(x *exchange, method string, status int) {
 type limited struct {
 	body io.ReadCloser
 	left int64
+	// failure is what the client's side did wrong. net/http cancels the
+	// request's context when a body fails, so the trip's own error may say no
+	// more than that.
+	failure atomic.Pointer[errs.Error]
 }
 
-// bodyError is a request body's failure on its way through the transport.
-type bodyError struct{ err error }
-
-func (e *bodyError) Error() string { return e.err.Error() }
-func (e *bodyError) Unwrap() error { return e.err }
-
+// Read is the transport's.
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.body.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, &bodyError{errTooLarge}
+		return 0, l.fail(errTooLarge)
 	}
-	if err != nil && err != io.EOF {
-		if timedOut(err) {
-			return n, &bodyError{errs.Wrap(err, errs.TooSlow, "body_timeout", "The request body came too slowly.")}
-		}
-		return n, &bodyError{errs.Wrap(err, errs.Malformed, "body_unreadable", "The request body broke off.")}
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case timedOut(err):
+		return n, l.fail(errs.Wrap(err, errs.TooSlow, "body_timeout", "The request body came too slowly."))
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return n, l.fail(errs.Wrap(err, errs.Canceled, "client_closed_request", "The client went away."))
 	}
-	return n, err
+	return n, l.fail(errs.Wrap(err, errs.Malformed, "body_unreadable", "The request body cannot be read."))
 }
 
+func (l *limited) fail(err *errs.Error) error {
+	l.failure.Store(err)
+	return err
+}
+
+// Close is the transport's.
 func (l *limited) Close() error { return l.body.Close() }

@@ -131,6 +131,9 @@ func (n *node) find(method, rest string) *Route {
 		return n.route(method)
 	}
 	segment, rest := cut(rest)
+	if segment == "" {
+		return nil
+	}
 	if next := n.literal[segment]; next != nil {
 		if r := next.find(method, rest); r != nil {
 			return r

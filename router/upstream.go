@@ -123,7 +123,7 @@ func (u *upstreams) send(req *http.Request, function string, client netip.Addr, 
 		done(nil)
 		return resp, nil
 	}
-	if e := blame(ctx, err); e != nil {
+	if e := blame(req, err); e != nil {
 		done(errNotTheirs)
 		return nil, e
 	}
@@ -153,12 +153,13 @@ func timedOut(err error) bool {
 }
 
 // blame gives the error of a client who left or whose body failed, or nil.
-func blame(ctx context.Context, err error) error {
-	var body *bodyError
-	if errors.As(err, &body) {
-		return body.err
+func blame(req *http.Request, err error) error {
+	if body, ok := req.Body.(*limited); ok {
+		if failure := body.failure.Load(); failure != nil {
+			return failure
+		}
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(req.Context().Err(), context.Canceled) {
 		return errs.Wrap(err, errs.Canceled, "client_closed_request", "The client went away.")
 	}
 	return nil

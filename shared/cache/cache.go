@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/sony/gobreaker/v2"
 
@@ -92,6 +93,9 @@ func Open(cfg Config) (*Client, error) {
 	opt.Protocol, opt.DisableIdentity = 2, true
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
+	// The library prints each failed dial, in a form of its own; our log says
+	// once that Redis is down.
+	redis.SetLogger(&logging.VoidLogger{})
 	c := &Client{rdb: redis.NewClient(opt)}
 	c.circuit = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:          "redis",
