@@ -15,6 +15,28 @@ require (
 )
 
 require (
+	cloud.google.com/go/functions v1.19.3 // indirect
+	github.com/GoogleCloudPlatform/functions-framework-go v1.9.2 // indirect
+	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
+	github.com/cloudevents/sdk-go/v2 v2.15.2 // indirect
+	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
+	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
+	github.com/json-iterator/go v1.1.12 // indirect
+	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
+	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/swaggo/files/v2 v2.0.2 // indirect
+	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.47.0 // indirect
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0 // indirect
+	go.opentelemetry.io/otel/sdk v1.47.0 // indirect
+	go.opentelemetry.io/otel/sdk/metric v1.47.0 // indirect
+	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
+	go.uber.org/zap v1.10.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
+)
+
+require (
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.3.0 // indirect
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
@@ -22,6 +44,14 @@ require (
 	cloud.google.com/go/secretmanager v1.24.0 // indirect
 	github.com/caarlos0/env/v11 v11.4.2 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/coditect/platform/functions/activity v0.0.0 // indirect
+	github.com/coditect/platform/functions/all v0.0.0
+	github.com/coditect/platform/functions/auth v0.0.0 // indirect
+	github.com/coditect/platform/functions/projects v0.0.0 // indirect
+	github.com/coditect/platform/functions/tasks v0.0.0 // indirect
+	github.com/coditect/platform/functions/tenants v0.0.0 // indirect
+	github.com/coditect/platform/functions/users v0.0.0 // indirect
+	github.com/coditect/platform/router v0.0.0
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
@@ -62,6 +92,15 @@ require (
 )
 
 replace (
+	github.com/coditect/platform/functions/activity => ../functions/activity
+	github.com/coditect/platform/functions/all => ../functions/all
+	github.com/coditect/platform/functions/auth => ../functions/auth
+	github.com/coditect/platform/functions/projects => ../functions/projects
+	github.com/coditect/platform/functions/tasks => ../functions/tasks
+	github.com/coditect/platform/functions/tenants => ../functions/tenants
+	github.com/coditect/platform/functions/users => ../functions/users
 	github.com/coditect/platform/migrations => ../migrations
 	github.com/coditect/platform/shared => ../shared
 )
+
+replace github.com/coditect/platform/router => ../router

@@ -31,7 +31,7 @@ const usage = `usage: local COMMAND
 type command func(ctx context.Context, here place, args []string) (int, error)
 
 var commands = map[string]command{
-	"doctor": checkTools, "deps": getTools, "reset": reset,
+	"run": runPlatform, "doctor": checkTools, "deps": getTools, "reset": reset,
 	"migrate": migrate, "psql": psql, "tenant": changeTenant, "test-env": testEnv,
 }
 

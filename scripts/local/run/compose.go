@@ -1,0 +1,25 @@
+package run
+
+import (
+	"context"
+	"errors"
+
+	"github.com/coditect/platform/functions/all"
+	"github.com/coditect/platform/router"
+	"github.com/coditect/platform/shared/config"
+)
+
+// Whole opens the router and, behind it, every function in this process.
+func Whole(ctx context.Context, lookup config.Lookup) (*Platform, error) {
+	apps, err := all.Open(ctx, lookup)
+	if err != nil {
+		return nil, err
+	}
+	edge, err := router.Open(ctx, lookup, router.Options{Transport: apps.Transport()})
+	if err != nil {
+		return nil, errors.Join(err, apps.Close(ctx))
+	}
+	return &Platform{Handler: edge.Handler, Drain: func(ctx context.Context) error {
+		return errors.Join(edge.Drain(ctx), edge.Close(), apps.Close(ctx))
+	}}, nil
+}
