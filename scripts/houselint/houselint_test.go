@@ -90,7 +90,7 @@ func TestLintOnlyWhatIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found) != 1 || found[0].String() != "router/proxy.go:4: panic in proxy (panic)" {
+	if len(found) != 1 || found[0].String() != "router/proxy.go:6: panic in proxy (panic)" {
 		t.Errorf("found %v", found)
 	}
 }

@@ -1,5 +1,9 @@
 package router
 
+import "net/http"
+
 func proxy() {
 	func() { panic("down") }() // want panic
 }
+
+func abort() { panic(http.ErrAbortHandler) }

@@ -19,3 +19,14 @@ func poll(ready func() bool) {
 		time.Sleep(time.Millisecond) // want test-sleep
 	}
 }
+
+func count(list []int) {
+	for deadline := time.Now(); !time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	for i := 0; i < len(list); i++ {
+		time.Sleep(time.Millisecond) // want test-sleep
+	}
+	for {
+		time.Sleep(time.Millisecond) // want test-sleep
+	}
+}
