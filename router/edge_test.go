@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -521,6 +522,7 @@ func BenchmarkEdge(b *testing.B) {
 		if addr := realRedis(b); addr != "" {
 			w.env["REDIS_URL"] = "redis://" + addr
 		}
+		o.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
 		o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/internal/") {
 				return w.functions.RoundTrip(r)
@@ -536,8 +538,12 @@ func BenchmarkEdge(b *testing.B) {
 		b.Fatal(err)
 	}
 	bareProxy := bareReverseProxy(at, tr)
-	for name, handler := range map[string]http.Handler{"reverseproxy": bareProxy, "router": w.app.Handler} {
-		b.Run(name, func(b *testing.B) {
+	for _, edge := range []struct {
+		name    string
+		handler http.Handler
+	}{{"direct", back.Config.Handler}, {"reverseproxy", bareProxy}, {"router", w.app.Handler}} {
+		handler := edge.handler
+		b.Run(edge.name, func(b *testing.B) {
 			front := httptest.NewServer(handler)
 			defer front.Close()
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
