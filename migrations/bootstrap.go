@@ -44,6 +44,9 @@ func Bootstrap(ctx context.Context, superuserURL string, s Setup) error {
 		return err
 	}
 	defer inside.Close(context.WithoutCancel(ctx))
+	if err := spreadRoles(ctx, inside, s); err != nil {
+		return fmt.Errorf("migrations: bootstrap: citus: %w", err)
+	}
 	name := pgx.Identifier{s.Database}.Sanitize()
 	for _, q := range []string{
 		"alter database " + name + " owner to " + RoleMigrator,
@@ -58,6 +61,34 @@ func Bootstrap(ctx context.Context, superuserURL string, s Setup) error {
 		}
 	}
 	return nil
+}
+
+// spreadRoles brings the roles to the workers of a database that has Citus. What was made from another database of
+// the server is unknown to them, and the migrator, who is no superuser, could not make it known. A role is spread
+// with the first distributed object that names it; from then on changes of it travel too.
+func spreadRoles(ctx context.Context, inside *pgx.Conn, s Setup) error {
+	var citus bool
+	if err := inside.QueryRow(ctx, "select exists (select from pg_extension where extname = 'citus')").Scan(&citus); err != nil || !citus {
+		return err
+	}
+	tx, err := inside.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing is left after a commit
+	for _, q := range []string{
+		"create function public.coditect_roles() returns void language sql as ''",
+		"grant execute on function public.coditect_roles() to " + RoleMigrator + ", " + RoleApp + ", " + RoleSystem,
+		"drop function public.coditect_roles()",
+	} {
+		if _, err := tx.Exec(ctx, q); err != nil {
+			return fmt.Errorf("%s: %w", q, err)
+		}
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	return bootstrapRoles(ctx, inside, s)
 }
 
 func connect(ctx context.Context, url, database string) (*pgx.Conn, error) {

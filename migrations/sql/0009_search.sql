@@ -17,6 +17,11 @@
 -- Even so a word may be rare among all tenants and in every task of one, which no statistics tell. So a search of
 -- tasks looks at the next thousand of the list first, which is the answer when they fill the page, and goes to the
 -- index for words that are rarer than that.
+--
+-- On Citus the worker that holds the tenant calls them, as part of the caller's statement, and their queries name the
+-- tables, not the shards. Citus refuses such a query inside another's task unless it is allowed by the setting at the end,
+-- as it cannot promise that both see the same rows. Here they do: both are about the same tenant, so the shards are on
+-- this very node and are read by this very session; and nothing that searches has written before.
 
 -- +goose Up
 set local citus.multi_shard_modify_mode to 'sequential';
@@ -180,6 +185,19 @@ begin
   return query execute statement
     || format(' order by p.%I %s, p.id %s limit %s', col, direction, direction, least(greatest(page_rows, 1), 1000));
 end $fn$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+do $do$
+declare
+  fn regprocedure;
+begin
+  if app.has_citus() then
+    for fn in select oid from pg_catalog.pg_proc where pronamespace = 'app'::regnamespace and proname in ('search_tasks', 'search_projects') loop
+      execute format('alter function %s set citus.allow_nested_distributed_execution = on', fn);
+    end loop;
+  end if;
+end $do$;
 -- +goose StatementEnd
 
 revoke execute on function app.search_condition(text, text), app.search_check(uuid),

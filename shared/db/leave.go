@@ -74,9 +74,12 @@ func insertEvents(by identity.Principal, events []event) (statement, error) {
 func insertMessages(table, column string, owner ids.ID, trace string, messages []outbox.Message) (statement, error) {
 	var v values
 	for _, m := range messages {
-		payload, err := json.Marshal(m.Payload)
-		if err != nil {
-			return statement{}, fmt.Errorf("db: message %s: %w", m.Kind, err)
+		payload := []byte("{}") // a message that its kind and key say all about
+		if m.Payload != nil {
+			var err error
+			if payload, err = json.Marshal(m.Payload); err != nil {
+				return statement{}, fmt.Errorf("db: message %s: %w", m.Kind, err)
+			}
 		}
 		v.row(owner, m.ID, m.Kind, m.Key, string(payload), trace)
 	}

@@ -192,18 +192,16 @@ func ReadEach(ctx context.Context, d *DB, by identity.Principal, tenants []ids.I
 	if len(tenants) == 0 {
 		return nil
 	}
-	first := by.InTenant(tenants[0])
-	return d.run(ctx, &Tx{db: d, pool: d.app, by: first, scope: tenantScope}, func(tx *Tx) error {
-		for i, tenant := range tenants {
-			if i > 0 {
-				tx.by = by.InTenant(tenant)
-				tx.queue = append(tx.queue, exec(`select app.set_tenant($1)`, tenant))
-			}
+	return d.run(ctx, &Tx{db: d, pool: d.app, by: by.InTenant(tenants[0]), scope: tenantScope}, func(tx *Tx) error {
+		for _, tenant := range tenants {
+			tx.by = by.InTenant(tenant)
+			// For the first one too: whichever tenant the transaction begins
+			// with is the one that is at hand when something is awaited.
+			tx.queue = append(tx.queue, exec(`select app.set_tenant($1)`, tenant))
 			if err := fn(tx); err != nil {
 				return err
 			}
 		}
-		tx.by = first // the transaction begins with the first
 		return nil
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/coditect/platform/shared/activity"
@@ -245,31 +244,4 @@ func (tx *Tx) leave(ctx context.Context) error {
 		tx.queue = append(tx.queue, s)
 	}
 	return nil
-}
-
-// Constraint is the name of the constraint that err says was broken, without
-// the shard suffix of Citus; "" when err is about something else. A missing
-// value of a column that must have one is named "table_column_not_null".
-func Constraint(err error) string {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code[:2] != "23" {
-		return ""
-	}
-	if pg.ConstraintName == "" && pg.Code == "23502" {
-		return trimShard(pg.TableName) + "_" + pg.ColumnName + "_not_null"
-	}
-	return trimShard(pg.ConstraintName)
-}
-
-// trimShard removes the numeric suffix of a shard's name. Names of ours never
-// end in an underscore and digits.
-func trimShard(name string) string {
-	i := len(name)
-	for i > 0 && name[i-1] >= '0' && name[i-1] <= '9' {
-		i--
-	}
-	if i == len(name) || i == 0 || name[i-1] != '_' {
-		return name
-	}
-	return name[:i-1]
 }

@@ -39,6 +39,8 @@ type Database struct {
 	// URL, SystemURL and OwnerURL are what the product is configured with; the
 	// first two go through PgBouncer, the last connects directly as the owner.
 	URL, SystemURL, OwnerURL string
+
+	nodes []Node // of Citus
 }
 
 type servers struct{ superuser, bouncer, password string }
@@ -46,6 +48,9 @@ type servers struct{ superuser, bouncer, password string }
 // New gives t a fresh database, dropped when t ends.
 func New(t testing.TB) *Database {
 	t.Helper()
+	if OnCitus() {
+		return citusDatabase(t)
+	}
 	s := find(t)
 	template := prepare(t, s)
 	name := "t_" + randomName()
