@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -38,17 +37,15 @@ func generate(root string) error {
 	if err != nil {
 		return err
 	}
-	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, document, "", "  "); err != nil {
+	if document, err = compact(document); err != nil {
 		return err
 	}
-	pretty.WriteByte('\n')
 	for _, f := range []struct {
 		path    string
 		content []byte
 	}{
 		{"router/routes.json", append(routes, '\n')},
-		{"router/openapi.json", pretty.Bytes()},
+		{"router/openapi.json", document},
 	} {
 		if err := os.WriteFile(filepath.Join(root, f.path), f.content, 0o644); err != nil {
 			return err
