@@ -19,10 +19,14 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/problem"
+	"github.com/coditect/platform/shared/telemetry"
 )
 
 var errDial = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
@@ -314,6 +318,25 @@ func TestPanicIsA500(t *testing.T) {
 	want(t, rec, 500, "internal")
 	if strings.Contains(rec.Body.String(), "boom") || !strings.Contains(w.log.String(), "boom") {
 		t.Error("the cause belongs in the log, and only there")
+	}
+}
+
+func TestRecordedRequestsBearTheirRoute(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	tel := must(telemetry.New(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), metricnoop.NewMeterProvider(), time.Second, func(context.Context) error { return nil }))
+	w := newWorld(t, func(_ *world, o *Options) { o.Telemetry = tel })
+	me := w.person(ids.New())
+	want(t, w.do(call{path: "/api/v1/projects/abc/", token: me.token, header: http.Header{"Traceparent": {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}}), 200, "")
+	found := false
+	for _, s := range spans.Ended() {
+		found = found || s.Name() == "GET /api/v1/projects/{id}/" && s.SpanContext().TraceID().String() == "4bf92f3577b34da6a3ce929d0e0e4736"
+	}
+	if !found {
+		t.Errorf("no span of the route among %d", len(spans.Ended()))
+	}
+	if got := w.functions.last(t).Header.Get("Traceparent"); !strings.HasPrefix(got, "00-4bf92f3577b34da6a3ce929d0e0e4736-") || strings.Contains(got, "00f067aa0ba902b7") {
+		t.Errorf("the function was told %q", got)
 	}
 }
 

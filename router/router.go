@@ -81,6 +81,7 @@ type App struct {
 	openapi   text
 	yaml      func() (text, error)
 	health    *cache.Local[struct{}, health]
+	telemetry *telemetry.Telemetry
 	now       func() time.Time
 
 	inflight atomic.Int64
@@ -144,6 +145,9 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	a.yaml = sync.OnceValues(func() (text, error) { return toYAML(a.openapi.data) })
 	a.documents = a.ownDocuments()
 	a.Handler = http.HandlerFunc(a.serve)
+	if a.telemetry = o.Telemetry; a.telemetry.On() {
+		a.Handler = traced(a.telemetry, a.Handler)
+	}
 	a.running.Go(func() { a.usage.run(a.stop, a.redis, a.now) })
 	return a, nil
 }

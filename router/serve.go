@@ -78,7 +78,11 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request) {
 	x := exchanges.Get().(*exchange)
 	*x = exchange{ResponseWriter: w, client: clientIP(r, a.cfg.TrustedHops)}
 	x.id = requestID(r.Header["X-Request-Id"])
-	ctx, cancel := context.WithTimeout(telemetry.Extract(r.Context(), r.Header), a.cfg.Timeouts.Total)
+	ctx := r.Context()
+	if !a.telemetry.On() { // else the span around us has the trace
+		ctx = telemetry.Extract(ctx, r.Header)
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeouts.Total)
 	defer cancel()
 	x.ctx = ctx
 
@@ -239,6 +243,11 @@ func (a *App) finish(x *exchange, r *http.Request, begun time.Time) {
 	if x.principal.HasTenant() && status != http.StatusUnauthorized && status != http.StatusTooManyRequests && status < 500 {
 		a.usage.add(x.principal.TenantID, 1)
 	}
+	if a.telemetry.On() {
+		if pattern, ok := x.ctx.Value(patternKey{}).(*string); ok {
+			*pattern = x.pattern
+		}
+	}
 	if !a.log.Enabled(x.ctx, slog.LevelInfo) {
 		return
 	}
@@ -272,4 +281,19 @@ func requestID(given []string) string {
 		return given[0]
 	}
 	return ids.New().String()
+}
+
+type patternKey struct{}
+
+// traced records each request, under the pattern that is known only after it.
+func traced(t *telemetry.Telemetry, next http.Handler) http.Handler {
+	recorded := t.Middleware(func(r *http.Request) string {
+		if pattern, ok := r.Context().Value(patternKey{}).(*string); ok {
+			return *pattern
+		}
+		return ""
+	})(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorded.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), patternKey{}, new(string))))
+	})
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/coditect/platform/shared/config"
+)
+
+func TestRunServesAndEnds(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	env := map[string]string{"HOST": "127.0.0.1", "PORT": port, "REDIS_URL": "redis://127.0.0.1:1", "DRAIN_NOTICE": "50ms",
+		"UPSTREAMS": "auth=http://127.0.0.1:1,tenants=http://127.0.0.1:1,users=http://127.0.0.1:1,projects=http://127.0.0.1:1,tasks=http://127.0.0.1:1,activity=http://127.0.0.1:1"}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, config.Map(env)) }()
+	status := func(path string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for status("/livez") != 200 {
+		select {
+		case err := <-ended:
+			t.Fatalf("ended early: %v", err)
+		case <-tick.C:
+		}
+	}
+	if got := status("/health/"); got != 503 {
+		t.Errorf("health without functions: %d", got)
+	}
+	if err := run(t.Context(), config.Map(env)); err == nil {
+		t.Error("a second one took the same port")
+	}
+	stop()
+	select {
+	case <-ended: // the usage of a Redis that is not there may be an error
+	case <-time.After(10 * time.Second):
+		t.Fatal("did not end")
+	}
+	if got := status("/livez"); got != 0 {
+		t.Errorf("still there: %d", got)
+	}
+}
+
+func TestRunRefusesABadConfiguration(t *testing.T) {
+	t.Parallel()
+	for _, env := range []map[string]string{{"DRAIN_TIMEOUT": "soon"}, {"K_SERVICE": "router"}} {
+		if err := run(t.Context(), config.Map(env)); err == nil {
+			t.Errorf("accepted %v", env)
+		}
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	for port := 21000; port < 32768; port++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = ln.Close()
+			return fmt.Sprint(port)
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
