@@ -1,0 +1,101 @@
+// Package doclint holds the documents to the tree: a test that one names exists,
+// a file that one links to is there.
+package doclint
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// files gives the repository's files whose name ends so, without what is
+// generated, vendored or test data.
+func files(t *testing.T, suffix string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && p != root && (strings.HasPrefix(name, ".") && name != ".github" || name == "testdata" || name == "dist" || name == "vendor") {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && strings.HasSuffix(name, suffix) {
+			out = append(out, p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+var (
+	declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	named    = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`")
+	link     = regexp.MustCompile(`\]\(([^)#\s]+)[^)]*\)`)
+)
+
+func TestNamedTestsExist(t *testing.T) {
+	t.Parallel()
+	have := map[string]bool{}
+	for _, f := range files(t, "_test.go") {
+		for _, m := range declared.FindAllStringSubmatch(read(t, f), -1) {
+			have[m[1]] = true
+		}
+	}
+	names := 0
+	for _, f := range files(t, ".md") {
+		for _, m := range named.FindAllStringSubmatch(read(t, f), -1) {
+			if names++; !have[m[1]] {
+				t.Errorf("%s names %s, which does not exist", f, m[1])
+			}
+		}
+	}
+	if names < 30 {
+		t.Errorf("only %d tests are named: the table of docs/SECURITY.md was not read", names)
+	}
+}
+
+// TestTrapsAreInTheTable wants each regression test of a trap in docs/SECURITY.md.
+func TestTrapsAreInTheTable(t *testing.T) {
+	t.Parallel()
+	table := read(t, filepath.Join(root, "docs", "SECURITY.md"))
+	for _, f := range files(t, "_test.go") {
+		for _, m := range declared.FindAllStringSubmatch(read(t, f), -1) {
+			if strings.HasPrefix(m[1], "TestTrapT") && !strings.Contains(table, "`"+m[1]+"`") {
+				t.Errorf("%s of %s is not in docs/SECURITY.md", m[1], f)
+			}
+		}
+	}
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t, ".md") {
+		for _, m := range link.FindAllStringSubmatch(read(t, f), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(f), filepath.FromSlash(m[1]))); err != nil {
+				t.Errorf("%s links to %s, which is not there", f, m[1])
+			}
+		}
+	}
+}
