@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -112,7 +113,7 @@ func (t text) serve(x *exchange, r *http.Request, mediaType string) {
 		}
 	}
 	h.Set("Content-Type", mediaType)
-	h.Set("Content-Length", fmt.Sprint(len(t.data)))
+	h.Set("Content-Length", strconv.Itoa(len(t.data)))
 	x.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		_, _ = x.Write(t.data) // a client that left has nothing to be told

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +25,7 @@ import (
 
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/logs"
 	"github.com/coditect/platform/shared/problem"
 	"github.com/coditect/platform/shared/telemetry"
 )
@@ -355,9 +356,7 @@ func TestTrapT31TokenAttacks(t *testing.T) {
 	}
 	hs := func(c jwt.MapClaims, header map[string]any, key []byte) string {
 		tok := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
-		for k, v := range header {
-			tok.Header[k] = v
-		}
+		maps.Copy(tok.Header, header)
 		return must(tok.SignedString(key))
 	}
 	public := w.keys.Public().Keys[0]
@@ -545,7 +544,7 @@ func BenchmarkEdge(b *testing.B) {
 		if addr := realRedis(b); addr != "" {
 			w.env["REDIS_URL"] = "redis://" + addr
 		}
-		o.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
+		o.Logger = logs.New(io.Discard, logs.Config{Format: "json"}) // what production writes
 		o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/internal/") {
 				return w.functions.RoundTrip(r)

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -64,13 +65,13 @@ func (h *hosts) tenant(ctx context.Context, host string, client netip.Addr) (ids
 	}
 	id, err := h.known.Get(ctx, name, func(ctx context.Context) (ids.ID, time.Duration, error) {
 		id, err := h.ask(ctx, question)
-		switch {
-		case errs.KindOf(err) == errs.NotFound && err != nil:
-			return ids.Nil, absentLife, nil
-		case err != nil:
-			return ids.Nil, 0, err
+		if errors.Is(err, errs.ErrNotFound) {
+			id, err = ids.Nil, nil // nobody's, and that is an answer
 		}
-		return id, hostLife, nil
+		if id == ids.Nil {
+			return ids.Nil, absentLife, err
+		}
+		return id, hostLife, err
 	})
 	if err == nil && id == ids.Nil {
 		err = errHost

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -141,7 +142,7 @@ func (f *functions) serve(w http.ResponseWriter, r *http.Request, body string) {
 			}
 			w.WriteHeader(http.StatusNotFound)
 		case "limits":
-			_ = json.NewEncoder(w).Encode(map[string]any{"plan": "free", "requests_per_minute": f.limits[ids.ID(must(ids.Parse(parts[2])))]})
+			_ = json.NewEncoder(w).Encode(map[string]any{"plan": "free", "requests_per_minute": f.limits[must(ids.Parse(parts[2]))]})
 		case "health":
 			if !f.database {
 				w.Header().Set("Content-Type", problem.MediaType)
@@ -255,9 +256,7 @@ func (w *world) do(c call) *httptest.ResponseRecorder {
 	if c.ctx != nil {
 		r = r.WithContext(c.ctx)
 	}
-	for k, v := range c.header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, c.header)
 	if c.host != "" {
 		r.Host = c.host
 	}
@@ -375,6 +374,7 @@ func TestOrderOfRefusals(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			rec := w.do(tt.call)
 			want(t, rec, tt.status, tt.code)
 			h := rec.Header()

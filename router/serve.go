@@ -223,8 +223,7 @@ func (a *App) refuse(x *exchange, r *http.Request, err error) {
 	if h["Ratelimit"] == nil {
 		a.admission.stranger(x.client).SetHeaders(h)
 	}
-	switch errs.KindOf(err) {
-	case errs.Internal, errs.Unavailable, errs.Timeout:
+	if k := errs.KindOf(err); k == errs.Internal || k == errs.Unavailable || k == errs.Timeout {
 		a.log.WarnContext(x.ctx, "request failed", slog.String("request_id", x.id), slog.String("route", x.pattern), slog.Any("error", err))
 	}
 	if errors.Is(err, errHeaders) {

@@ -184,7 +184,7 @@ func (u *upstreams) get(ctx context.Context, function, path string, into any) er
 	id := ids.New().String()
 	req.Header["X-Request-Id"] = []string{id}
 	telemetry.Inject(ctx, req.Header)
-	resp, err := u.send(req, function, netip.Addr{}, id)
+	resp, err := u.send(req, function, netip.Addr{}, id) //nolint:bodyclose // drain closes it.
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func run(ctx context.Context, lookup config.Lookup) error {
 		return err
 	}
 	defer func() { _ = app.Close() }()
-	listener, err := net.Listen("tcp", net.JoinHostPort(set.Host, set.Port))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(set.Host, set.Port))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -81,9 +82,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	signed := *r
 	signed.Header = make(http.Header, len(r.Header)+1)
-	for name, values := range r.Header {
-		signed.Header[name] = values
-	}
+	maps.Copy(signed.Header, r.Header)
 	signed.Header[header] = []string{token}
 	return t.base.RoundTrip(&signed)
 }

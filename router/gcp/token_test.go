@@ -34,7 +34,7 @@ func TestEachAudienceHasItsToken(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", "Bearer person")
-		if _, err := rt.RoundTrip(r); err != nil { //nolint:bodyclose // There is no body.
+		if _, err := rt.RoundTrip(r); err != nil {
 			t.Fatal(err)
 		}
 		if r.Header.Get(header) != "" {
@@ -67,7 +67,7 @@ func TestNothingIsSentWithoutAToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := rt.RoundTrip(r); err == nil { //nolint:bodyclose // There is no response.
+		if _, err := rt.RoundTrip(r); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

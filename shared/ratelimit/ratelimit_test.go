@@ -79,6 +79,7 @@ func realRedis(t testing.TB) string {
 
 // suite is what must be true of every implementation.
 func suite(t *testing.T, take func(...Bucket) Decision) {
+	t.Helper()
 	small := Policy{"small", 5, time.Minute}
 	large := Policy{"large", 300, time.Hour}
 	none := Policy{"none", 0, time.Minute}
@@ -162,6 +163,7 @@ func TestLimitsHold(t *testing.T) {
 }
 
 func inRedis(t *testing.T, l *Limiter, b []Bucket) Decision {
+	t.Helper()
 	d := l.Take(t.Context(), b...)
 	if d.InProcess {
 		t.Error("Redis was not asked")
