@@ -250,7 +250,7 @@ func TestOneTripForAllBuckets(t *testing.T) {
 	}
 }
 
-func defaults() SignInConfig { return SignInConfig{5, 100, 30, 60, 600} }
+func defaults() SignInConfig { return SignInConfig{5, 100, 30, 120, 600} }
 
 // TestTrapT32 holds sign-in limits to what they promise, before and after
 // Redis goes away.
@@ -307,11 +307,11 @@ func TestTrapT32SignInLimits(t *testing.T) {
 			if _, err := s.Refresh(ctx, netip.MustParseAddr("192.0.2.1"), "session"); err != nil {
 				t.Errorf("refresh spends sign-in's budget: %v", err)
 			}
-			for range 59 {
+			for range 119 {
 				_, _ = s.Refresh(ctx, netip.MustParseAddr("192.0.2.1"), "session")
 			}
 			if _, err := s.Refresh(ctx, netip.MustParseAddr("192.0.2.1"), "session"); errs.KindOf(err) != errs.TooMany {
-				t.Errorf("a 61st refresh: %v", err)
+				t.Errorf("a 121st refresh: %v", err)
 			}
 		})
 	}
