@@ -54,10 +54,10 @@ var listSpec = api.Spec{
 
 type listInput struct {
 	api.PageInput
-	Model    string `query:"model" maxLength:"64" doc:"Only acts on this kind of object, such as Task."`
+	Model    string `query:"model" minLength:"1" maxLength:"64" doc:"Only acts on this kind of object, such as Task."`
 	ObjectID string `query:"object_id" format:"uuid" doc:"Only acts on this object."`
 	User     string `query:"user" format:"uuid" doc:"Only what this member did."`
-	Action   string `query:"action" maxLength:"64" doc:"Only this action, such as deleted."`
+	Action   string `query:"action" minLength:"1" maxLength:"64" doc:"Only this action, such as deleted."`
 	Since    string `query:"since" format:"date-time" doc:"Only what was done at this time or later (RFC 3339)."`
 	Until    string `query:"until" format:"date-time" doc:"Only what was done before this time (RFC 3339)."`
 }

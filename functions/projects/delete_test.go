@@ -36,8 +36,8 @@ func (f *fixture) state(t *testing.T, project string) string {
 	var s []string
 	f.Scan(t, `select array_agg(k || ':' || name || case when gone then '-' else '+' end order by k, name) from (
 			select 'task' as k, title as name, deleted_at is not null as gone from app.tasks where project_id = $1
-			union all select 'comment', c.content, c.deleted_at is not null from app.comments c join app.tasks t on t.id = c.task_id where t.project_id = $1
-			union all select 'file', a.filename, a.deleted_at is not null from app.attachments a join app.tasks t on t.id = a.task_id where t.project_id = $1) x`, []any{project}, &s)
+			union all select 'comment', c.content, c.deleted_at is not null from app.comments c join app.tasks t on t.tenant_id = c.tenant_id and t.id = c.task_id where t.project_id = $1
+			union all select 'file', a.filename, a.deleted_at is not null from app.attachments a join app.tasks t on t.tenant_id = a.tenant_id and t.id = a.task_id where t.project_id = $1) x`, []any{project}, &s)
 	return strings.Join(s, " ")
 }
 

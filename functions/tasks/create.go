@@ -18,7 +18,7 @@ var createSpec = api.Spec{
 	Summary:    "Create a task in a project",
 	Permission: identity.TasksWrite, Status: http.StatusCreated,
 	Errors:          []errs.Error{*errNotAssignable, *errProjectArchived},
-	RequestExample:  createBody{Title: "Check the guidance computer", Priority: "high", DueDate: ptr("2026-12-24")},
+	RequestExample:  createBody{Title: "Check the guidance computer", Priority: "high", DueDate: new("2026-12-24")},
 	ResponseExample: example,
 }
 

@@ -30,7 +30,7 @@ var listSpec = api.Spec{
 // Narrowing is what both lists may be narrowed by.
 type Narrowing struct {
 	Status    string `query:"status" enum:"todo,in_progress,done" doc:"Only tasks in this state."`
-	Assignee  string `query:"assignee" maxLength:"36" doc:"Only tasks of this member: an id, me, or none for tasks of nobody."`
+	Assignee  string `query:"assignee" minLength:"1" maxLength:"36" doc:"Only tasks of this member: an id, me, or none for tasks of nobody."`
 	Priority  string `query:"priority" enum:"low,medium,high" doc:"Only tasks of this priority."`
 	DueBefore string `query:"due_before" format:"date" doc:"Only tasks due before this day."`
 	DueAfter  string `query:"due_after" format:"date" doc:"Only tasks due after this day."`

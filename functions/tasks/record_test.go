@@ -121,16 +121,16 @@ func TestKeyInFlight(t *testing.T) {
 	f := setup(t)
 	lock := f.Database.Owner(t)
 	ctx := t.Context()
-	if _, err := lock.Exec(ctx, `begin; select 1 from app.projects for update`); err != nil {
+	if _, err := lock.Exec(ctx, `begin; select 1 from app.projects where tenant_id = '`+f.owner.TenantID.String()+`' for update`); err != nil {
 		t.Fatal(err)
 	}
 	first := make(chan functest.Response, 1)
 	go func() {
 		first <- f.do(t, f.owner, http.MethodPost, f.project, map[string]any{"title": "x"}, "Idempotency-Key", "k")
 	}()
-	for deadline := time.Now().Add(10 * time.Second); f.count(t, `select count(*) from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()`) == 0; {
+	for deadline := time.Now().Add(10 * time.Second); f.count(t, `select count(*) from pg_locks l join pg_stat_activity a using (pid) where l.locktype = 'advisory' and l.objsubid = 1 and a.datname = current_database()`) == 0; {
 		if time.Now().After(deadline) {
-			t.Fatal("the first request never waited")
+			t.Fatal("the first request never had the key")
 		}
 	}
 	f.do(t, f.owner, http.MethodPost, f.project, map[string]any{"title": "x"}, "Idempotency-Key", "k").WantCode(t, http.StatusConflict, "idempotency_in_progress")

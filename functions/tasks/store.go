@@ -46,7 +46,7 @@ func scanMore(r pgx.CollectableRow, more ...any) (t row, err error) {
 	}
 	t.CreatedAt, t.UpdatedAt = t.CreatedAt.UTC(), t.UpdatedAt.UTC()
 	if t.DeletedAt != nil {
-		t.DeletedAt = ptr(t.DeletedAt.UTC())
+		t.DeletedAt = new(t.DeletedAt.UTC())
 	}
 	return t, nil
 }

@@ -89,13 +89,13 @@ func dueFault(day *string) error {
 	return errs.InvalidField("body.due_date", noDay)
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // example is what the document shows.
+//
+//go:fix inline
 var example = Task{
 	ID: ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073991"), ProjectID: ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c07398f"),
 	Title: "Check the guidance computer", Description: "Twice.",
 	Assignee: &Person{ID: ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073990"), Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace"},
-	Status:   statusInProgress, Priority: "high", DueDate: ptr("2026-12-24"), CreatedBy: ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073990"),
+	Status:   statusInProgress, Priority: "high", DueDate: new("2026-12-24"), CreatedBy: ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073990"),
 	CreatedAt: time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC), UpdatedAt: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC),
 }

@@ -342,4 +342,3 @@ func TestResults(t *testing.T) {
 		t.Errorf("no rows are %v, %v", v, err)
 	}
 }
-

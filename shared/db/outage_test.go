@@ -227,7 +227,7 @@ func (f *fixture) kill(t *testing.T, killer *pgx.Conn, pid int) {
 // TestNoConnectionFree holds that a request waits for so long and no longer.
 func TestNoConnectionFree(t *testing.T) {
 	f := setup(t)
-	d := f.open(t, f.Database.URL, 1, 50*time.Millisecond)
+	d := f.open(t, f.Database.URL, 1, time.Second)
 	if err := d.Ping(t.Context()); err != nil { // dialled already: only the waiting is measured
 		t.Fatal(err)
 	}
