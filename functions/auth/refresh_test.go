@@ -55,7 +55,7 @@ func TestTrapT15ReuseEndsTheSession(t *testing.T) {
 	if again := f.refresh(t, first).Want(t, http.StatusOK).String(t, "refresh_token"); again != second {
 		t.Error("a second use within the window brought another successor")
 	}
-	f.SQL(t, `update app.refresh_tokens set spent_at = spent_at - interval '10 seconds' where session_id = $1 and parent_id is null`, me.SessionID)
+	f.SQL(t, `update app.refresh_tokens set spent_at = now() - interval '10 seconds' where session_id = $1 and parent_id is null`, me.SessionID)
 	f.refresh(t, first).WantCode(t, http.StatusUnauthorized, "token_reused")
 	// Everything of the session is dead, and nothing else.
 	f.refresh(t, third).WantCode(t, http.StatusUnauthorized, "token_invalid")

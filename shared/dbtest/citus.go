@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -130,15 +131,20 @@ func inDatabase(at, name string) string {
 // migrations.
 func prepareCitus(t testing.TB, s servers, nodes []Node) string {
 	t.Helper()
-	templateOnce.Do(func() { errTemplate = makeCitusTemplate(context.Background(), s, nodes) })
-	if errTemplate != nil {
-		t.Fatalf("dbtest: template on Citus: %v", errTemplate)
+	template := "tpl_" + migrations.Hash()[:16]
+	citusOnce.Do(func() { errCitus = makeCitusTemplate(context.Background(), s, nodes, template) })
+	if errCitus != nil {
+		t.Fatalf("dbtest: template on Citus: %v", errCitus)
 	}
-	return templateName
+	return template
 }
 
-func makeCitusTemplate(ctx context.Context, s servers, nodes []Node) (err error) {
-	templateName = "tpl_" + migrations.Hash()[:16]
+var (
+	citusOnce sync.Once
+	errCitus  error
+)
+
+func makeCitusTemplate(ctx context.Context, s servers, nodes []Node, templateName string) (err error) {
 	c, err := pgx.Connect(ctx, s.superuser)
 	if err != nil {
 		return err
