@@ -87,8 +87,9 @@ func faults(body string, onFullTables bool) []string {
 func statements(part string) []string {
 	var out []string
 	for i, block := range strings.Split(part, "-- +goose StatementBegin") {
-		body, rest := "", block
+		rest := block
 		if i > 0 {
+			var body string
 			body, rest, _ = strings.Cut(block, "-- +goose StatementEnd")
 			out = append(out, strings.ToLower(strings.TrimSpace(body)))
 		}

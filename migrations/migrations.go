@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -214,13 +215,12 @@ func (r *runner) open(ctx context.Context, url string) (*sql.DB, *goose.Provider
 		return nil, nil, fmt.Errorf("migrations: the database address is not valid: %w", err)
 	}
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
-	for name, value := range map[string]string{
+	// A migration may sit idle in its transaction while another statement of it waits for a worker.
+	maps.Copy(cfg.RuntimeParams, map[string]string{
 		"application_name": "coditect-migrate", "timezone": "UTC", "statement_timeout": "0", "lock_timeout": lockWait,
-		// A migration may sit idle in its transaction while another statement of it waits for a worker.
+
 		"idle_in_transaction_session_timeout": "0",
-	} {
-		cfg.RuntimeParams[name] = value
-	}
+	})
 	db := stdlib.OpenDB(*cfg)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("migrations: cannot reach the database: %w", err), db.Close())
@@ -239,7 +239,7 @@ func (r *runner) report(done []*goose.MigrationResult, err error) {
 		done = partial.Applied
 	}
 	for _, d := range done {
-		r.log.Info("migrated "+d.Direction, "migration", path.Base(d.Source.Path), "took", d.Duration.Round(time.Millisecond))
+		r.log.Info("migrated "+d.Direction, "migration", path.Base(d.Source.Path), "took", d.Duration.Round(time.Millisecond)) //nolint:sloglint // two messages, up and down
 	}
 	if err == nil && len(done) == 0 {
 		r.log.Info("nothing to migrate")

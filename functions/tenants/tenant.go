@@ -27,9 +27,8 @@ type Mine struct {
 // row is an organization as the database has it.
 type row struct {
 	Organization
-	version  int64
-	role     string
-	joinedAt time.Time
+	version int64
+	role    string
 }
 
 var errSubdomainTaken = errs.New(errs.Conflict, "subdomain_taken", "This subdomain is taken.")

@@ -60,11 +60,10 @@ func zoneFault(s string) string {
 	return ""
 }
 
-func ptr[T any](v T) *T { return &v }
-
+//go:fix inline
 var example = Profile{
 	ID: ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073990"), Email: "ada@example.com", EmailVerified: true,
-	FirstName: "Ada", LastName: "Lovelace", Bio: "Analyst.", Timezone: "Europe/London", Role: ptr("owner"),
-	Permissions: []string{"projects:read", "projects:write"}, TenantID: ptr(ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073980")),
-	DateJoined: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), LastLogin: ptr(time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)),
+	FirstName: "Ada", LastName: "Lovelace", Bio: "Analyst.", Timezone: "Europe/London", Role: new("owner"),
+	Permissions: []string{"projects:read", "projects:write"}, TenantID: new(ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073980")),
+	DateJoined: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), LastLogin: new(time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)),
 }

@@ -14,7 +14,7 @@ func scan(r pgx.CollectableRow) (p row, err error) {
 	p.EmailVerified = verified != nil
 	p.DateJoined = p.DateJoined.UTC()
 	if p.LastLogin != nil {
-		p.LastLogin = ptr(p.LastLogin.UTC())
+		p.LastLogin = new(p.LastLogin.UTC())
 	}
 	return p, err
 }

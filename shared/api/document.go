@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -110,7 +111,7 @@ func (o Operation) huma() huma.Operation {
 	if o.takesKey() {
 		op.Parameters = append(op.Parameters, header("Idempotency-Key",
 			"Makes a repeat within 24 hours answer what the first request answered, with Idempotent-Replayed: true. The same key with another body is 422.",
-			&huma.Schema{Type: huma.TypeString, MinLength: ptr(1), MaxLength: ptr(255)}))
+			&huma.Schema{Type: huma.TypeString, MinLength: new(1), MaxLength: new(255)}))
 	}
 	if o.shape.etag && o.Method == http.MethodGet {
 		op.Parameters = append(op.Parameters, header("If-None-Match", "ETags already held; a match is answered 304.", &huma.Schema{Type: huma.TypeString}))
@@ -129,8 +130,6 @@ func (o Operation) huma() huma.Operation {
 func header(name, doc string, s *huma.Schema) *huma.Param {
 	return &huma.Param{Name: name, In: "header", Description: doc, Schema: s}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func (o Operation) successHeaders() map[string]*huma.Header {
 	text := func(doc string) *huma.Header {
@@ -188,7 +187,11 @@ func (o Operation) conventional() []errs.Error {
 		list = append(list, errs.ErrNotFound)
 	}
 	if o.shape.body != nil || o.shape.raw {
-		list = append(list, errMediaType, errTooLarge, errSlowBody, errSyntax.(*errs.Error), invalidExample)
+		list = append(list, errMediaType, errTooLarge, errSlowBody, func() *errs.Error {
+			target := &errs.Error{}
+			_ = errors.As(errSyntax, &target)
+			return target
+		}(), invalidExample)
 	}
 	if o.shape.paged {
 		list = append(list, &errs.Error{Kind: errs.Malformed, Code: "invalid_cursor", Detail: "The cursor is not valid here, or is too old. Start again without one."})

@@ -211,7 +211,7 @@ func TestDeclarationsThatPanic(t *testing.T) {
 			}) (*Empty, error) {
 				return nil, nil
 			})
-		}, //nolint:unused // read by reflection
+		},
 		"overwrite an explicit": func() {
 			New(spec(func(s *Spec) { s.Method = "PUT" }), func(context.Context, identity.Caller, *struct {
 				Body struct {

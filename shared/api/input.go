@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,10 +64,8 @@ func (m IfMatch) Check(present int64) error {
 	if err != nil || !conditional {
 		return err
 	}
-	for _, v := range versions {
-		if v == present {
-			return nil
-		}
+	if slices.Contains(versions, present) {
+		return nil
 	}
 	return ErrPrecondition
 }

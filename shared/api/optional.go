@@ -52,7 +52,7 @@ type Nullable[T any] struct {
 	V         T
 }
 
-// Value is a member that is present.
+// Present is a member that is there, and not null.
 func Present[T any](v T) Nullable[T] { return Nullable[T]{Set: true, V: v} }
 
 // Null is a member that clears.

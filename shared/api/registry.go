@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,11 +19,11 @@ var install = sync.OnceFunc(func() {
 	huma.ValidateStrictCasing = true
 	huma.DefaultArrayNullable = false
 	huma.NewError = func(status int, msg string, faults ...error) huma.StatusError {
-		fromHuma(nil, status, msg, faults)
+		_ = fromHuma(nil, status, msg, faults)
 		return &refused{}
 	}
 	huma.NewErrorWithContext = func(hc huma.Context, status int, msg string, faults ...error) huma.StatusError {
-		fromHuma(hc, status, msg, faults)
+		_ = fromHuma(hc, status, msg, faults)
 		return &refused{}
 	}
 })
@@ -61,13 +62,13 @@ func build(m *mux, title, version string, fns ...Function) huma.API {
 func documented(a huma.API, op Operation) *huma.Operation {
 	item := a.OpenAPI().Paths[op.Path]
 	switch op.Method {
-	case "GET":
+	case http.MethodGet:
 		return item.Get
-	case "POST":
+	case http.MethodPost:
 		return item.Post
-	case "PUT":
+	case http.MethodPut:
 		return item.Put
-	case "PATCH":
+	case http.MethodPatch:
 		return item.Patch
 	}
 	return item.Delete

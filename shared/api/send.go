@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -93,9 +94,7 @@ func (c *call) send(err error) {
 		a = c.refusal(err)
 	}
 	h := c.w.Header()
-	for name, values := range a.header {
-		h[name] = values
-	}
+	maps.Copy(h, a.header)
 	set := func(name, value string) {
 		if value != "" {
 			h.Set(name, value)

@@ -8,7 +8,6 @@
 package dbtest
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -214,13 +213,11 @@ func readEnv() (map[string]string, error) {
 		return nil, err
 	}
 	for {
-		f, err := os.Open(filepath.Join(dir, ".local", "test", "env"))
+		raw, err := os.ReadFile(filepath.Join(dir, ".local", "test", "env"))
 		if err == nil {
-			defer f.Close()
 			out := map[string]string{}
-			for sc := bufio.NewScanner(f); sc.Scan(); {
-				k, v, ok := strings.Cut(strings.TrimPrefix(sc.Text(), "export "), "=")
-				if ok {
+			for line := range strings.Lines(string(raw)) {
+				if k, v, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "="); ok {
 					out[k] = strings.Trim(v, `'"`)
 				}
 			}

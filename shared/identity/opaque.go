@@ -107,11 +107,11 @@ func (o Opaque) Successor(key []byte) Opaque {
 
 func (o Opaque) write(to interface{ Write([]byte) (int, error) }) {
 	// Neither a hash nor a MAC returns an error; only the kind varies in length.
-	to.Write([]byte(o.Kind)) //nolint:errcheck
-	to.Write([]byte{0})      //nolint:errcheck
-	to.Write(o.Owner[:])     //nolint:errcheck
-	to.Write(o.ID[:])        //nolint:errcheck
-	to.Write(o.secret[:])    //nolint:errcheck
+	_, _ = to.Write([]byte(o.Kind))
+	_, _ = to.Write([]byte{0})
+	_, _ = to.Write(o.Owner[:])
+	_, _ = to.Write(o.ID[:])
+	_, _ = to.Write(o.secret[:])
 }
 
 // String leaves the secret out.

@@ -131,7 +131,7 @@ func argon(p argonParams, password string, salt []byte, size uint32) []byte {
 
 func random(n int) []byte {
 	b := make([]byte, n)
-	rand.Read(b) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(b)
 	return b
 }
 

@@ -1,3 +1,10 @@
+// Package identity knows who somebody is: passwords, the keys that sign access
+// tokens and the tokens themselves, opaque tokens that are stored as hashes, the
+// [Principal] that a token names, and the [Permission]s that roles consist of.
+//
+// What somebody may do is not decided here: see shared/access. A new permission
+// goes into permissions.go and, by a migration, into app.permissions; a new kind
+// of opaque token into opaque.go.
 package identity
 
 import (

@@ -121,6 +121,7 @@ func redactAttr(a slog.Attr) slog.Attr {
 		case interface{ String() string }:
 			return slog.String(a.Key, Redact(v.String()))
 		}
+	default: // numbers and times hold no secret
 	}
 	return a
 }

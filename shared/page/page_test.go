@@ -104,12 +104,6 @@ func TestTrapT33Walk(t *testing.T) {
 					slices.Reverse(results)
 				}
 				seen = append(seen, results...)
-				if len(results) > 0 || pos.From == nil {
-					last = next
-					if !back {
-						last = previous
-					}
-				}
 				if onward == nil {
 					return seen, previous
 				}

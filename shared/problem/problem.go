@@ -119,6 +119,7 @@ func Headers(h http.Header, err error) {
 		if e.ETag != "" {
 			h.Set("ETag", e.ETag)
 		}
+	default: // the body says all there is
 	}
 }
 

@@ -70,7 +70,7 @@ func (b *Box) Seal(ctx context.Context, plain []byte, to Binding) ([]byte, error
 	out = append(out, key.ID...)
 	random := len(out)
 	out = out[:random+saltSize+nonceSize]
-	rand.Read(out[random:]) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(out[random:])
 
 	aead, err := derive(key, out[random:random+saltSize])
 	if err != nil {

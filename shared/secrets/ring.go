@@ -150,8 +150,8 @@ func (r *Ring) GoString() string { return r.String() }
 func newKey(notBefore time.Time) Key {
 	var id [6]byte
 	raw := make([]byte, KeySize)
-	rand.Read(id[:]) //nolint:errcheck // crypto/rand.Read never returns an error
-	rand.Read(raw)   //nolint:errcheck
+	rand.Read(id[:])
+	rand.Read(raw)
 	return Key{
 		ID:        notBefore.UTC().Format("20060102") + "-" + base64.RawURLEncoding.EncodeToString(id[:]),
 		NotBefore: notBefore.UTC().Truncate(time.Second),

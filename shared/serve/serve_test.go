@@ -12,7 +12,7 @@ import (
 	"github.com/coditect/platform/shared/config"
 )
 
-func ask(t *testing.T, h http.Handler, ctx context.Context) *httptest.ResponseRecorder {
+func ask(ctx context.Context, t *testing.T, h http.Handler) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/x/", nil))
@@ -40,18 +40,18 @@ func TestOpensOnce(t *testing.T) {
 	if opened.Load() != 0 {
 		t.Error("opened before a request")
 	}
-	w := ask(t, i, t.Context())
+	w := ask(t.Context(), t, i)
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "2" || w.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if w := ask(t, i, gone); w.Code != http.StatusOK {
+	if w := ask(gone, t, i); w.Code != http.StatusOK {
 		t.Errorf("second: %d", w.Code)
 	}
 	var all sync.WaitGroup
 	for range 20 {
-		all.Go(func() { ask(t, i, t.Context()) })
+		all.Go(func() { ask(t.Context(), t, i) })
 	}
 	all.Wait()
 	if opened.Load() != 2 {
@@ -69,11 +69,11 @@ func TestClose(t *testing.T) {
 	if err := never.Close(t.Context()); err != nil || closed != 0 {
 		t.Errorf("closed what was not open: %v", err)
 	}
-	if w := ask(t, never, t.Context()); w.Code != http.StatusServiceUnavailable {
+	if w := ask(t.Context(), t, never); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("opened after the end: %d", w.Code)
 	}
 	i := New(open, config.Map(nil))
-	ask(t, i, t.Context())
+	ask(t.Context(), t, i)
 	if err := i.Close(t.Context()); err == nil || closed != 1 {
 		t.Errorf("closed %d times, %v", closed, err)
 	}
@@ -90,7 +90,7 @@ func TestLazyReadsTheEnvironment(t *testing.T) {
 		}
 		return &App{Handler: hello}, nil
 	})
-	if w := ask(t, h, t.Context()); w.Body.String() != "hello" {
+	if w := ask(t.Context(), t, h); w.Body.String() != "hello" {
 		t.Errorf("got %s", w.Body)
 	}
 }

@@ -152,9 +152,9 @@ func adopt(ctx context.Context) context.Context {
 	next := trace.SpanContextConfig{TraceID: sc.TraceID(), TraceFlags: sc.TraceFlags(), TraceState: sc.TraceState(), Remote: true}
 	if !sc.IsValid() {
 		next = trace.SpanContextConfig{Remote: true}
-		rand.Read(next.TraceID[:]) //nolint:errcheck // crypto/rand.Read never returns an error
+		rand.Read(next.TraceID[:])
 	}
-	rand.Read(next.SpanID[:]) //nolint:errcheck
+	rand.Read(next.SpanID[:])
 	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(next))
 }
 

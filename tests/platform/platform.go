@@ -40,7 +40,7 @@ func Start(t testing.TB, change func(vars map[string]string)) *Platform {
 // Mount starts a platform in surroundings that are there already.
 func Mount(t testing.TB, e *functest.Env, change func(vars map[string]string)) *Platform {
 	t.Helper()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	vars := maps.Clone(e.Vars)
 	vars["BASE_DOMAIN"] = "localhost"
 	vars["LOG_LEVEL"] = "error"

@@ -101,7 +101,7 @@ func TestLogIsSetAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // A test's file.
+	defer f.Close()
 	if info, err := f.Stat(); err != nil || info.Size() != 0 {
 		t.Errorf("the new log: %v, %v", info, err)
 	}

@@ -21,7 +21,7 @@ func CheckIsolation(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("connect as the application's role: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // Nothing is pending.
+	defer conn.Close(context.WithoutCancel(ctx))
 
 	var role string
 	var bypass, citus bool

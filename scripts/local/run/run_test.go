@@ -152,7 +152,7 @@ func port(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // Only asked for its number.
+	defer l.Close()
 	_, number, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func execute(t *testing.T, url, sql string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // Nothing is pending.
+	defer conn.Close(context.Background())
 	var text string
 	err = conn.QueryRow(t.Context(), sql).Scan(&text)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -224,7 +224,7 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		client := goredis.NewClient(opt)
-		defer client.Close() //nolint:errcheck // A test's client.
+		defer client.Close()
 		if err := client.Set(t.Context(), "k", "v", 300*time.Millisecond).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("the official client reads the secrets", func(t *testing.T) {
 		source := manager.New(manager.Config{Project: first.get("GOOGLE_CLOUD_PROJECT"), Endpoint: first.get("SECRETS_ENDPOINT")})
-		defer source.Close() //nolint:errcheck // A test's client.
+		defer source.Close()
 		payload, err := source.Fetch(t.Context(), secrets.SigningKeys)
 		if err != nil {
 			t.Fatal(err)
@@ -415,7 +415,7 @@ func TestHealthyGivesUpWithTheCanceled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go server.Serve(l) //nolint:errcheck // Ends with Close.
+	go server.Serve(l)
 	t.Cleanup(func() { _ = server.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

@@ -83,7 +83,7 @@ func Do(ctx context.Context, url string, words []string) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fmt.Errorf("connect as the system role: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // Nothing is pending.
+	defer conn.Close(context.WithoutCancel(ctx))
 	var done Outcome
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		done, err = within(ctx, tx, words[1], what, reason)

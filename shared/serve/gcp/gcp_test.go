@@ -37,7 +37,7 @@ func TestServeDrains(t *testing.T) {
 	go func() { ended <- ServeListener(ctx, listener, a) }()
 	answer := make(chan string, 1)
 	go func() {
-		res, err := http.Get("http://" + listener.Addr().String()) //nolint:noctx // outlives the test's context on purpose
+		res, err := http.Get("http://" + listener.Addr().String())
 		if err != nil {
 			answer <- err.Error()
 			return

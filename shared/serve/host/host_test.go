@@ -31,7 +31,7 @@ func TestRunUntilTheEnd(t *testing.T) {
 		ended <- run(ctx, open, config.Map(map[string]string{"HOST": "127.0.0.1", "PORT": fmt.Sprint(port)}))
 	}()
 	answers := func() bool {
-		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port)) //nolint:noctx // a probe
+		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
 		if err != nil {
 			return false
 		}

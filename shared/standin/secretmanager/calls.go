@@ -2,7 +2,6 @@ package secretmanager
 
 import (
 	"context"
-	"fmt"
 	"hash/crc32"
 	"slices"
 	"strconv"
@@ -213,7 +212,7 @@ func paginate[T any](all []T, size int32, token string) (page []T, next string, 
 	}
 	end := min(start+int(size), len(all))
 	if end < len(all) {
-		next = fmt.Sprint(end)
+		next = strconv.Itoa(end)
 	}
 	return all[start:end], next, nil
 }

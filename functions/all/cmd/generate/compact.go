@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"sort"
@@ -22,7 +23,7 @@ func compact(document []byte) ([]byte, error) {
 	}
 	components, ok := doc["components"].(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("the document has no components")
+		return nil, errors.New("the document has no components")
 	}
 	shared := map[string]*pool{"headers": newPool(), "examples": newPool(), "responses": newPool()}
 	for _, op := range operations(doc) {
