@@ -15,6 +15,7 @@ import (
 	"github.com/coditect/platform/router"
 	"github.com/coditect/platform/router/gcp"
 	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/telemetry"
 )
 
 // settings are the process's own, beside the router's.
@@ -27,6 +28,8 @@ type settings struct {
 	// Patience is how long requests in flight may take after the signal. Cloud
 	// Run kills after 10 s.
 	Patience time.Duration `env:"DRAIN_TIMEOUT" envDefault:"9s"`
+
+	Traces telemetry.Config
 }
 
 func main() {
@@ -47,6 +50,10 @@ func run(ctx context.Context, lookup config.Lookup) error {
 	if gcp.OnCloudRun(lookup) {
 		o.Wrap = func(base http.RoundTripper) http.RoundTripper { return gcp.Transport(base, gcp.Metadata) }
 	}
+	if o.Telemetry, err = openTelemetry(ctx, set.Traces); err != nil {
+		return err
+	}
+	defer func() { _ = o.Telemetry.Shutdown(context.Background()) }()
 	app, err := router.Open(ctx, lookup, o)
 	if err != nil {
 		return err
