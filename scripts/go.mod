@@ -100,7 +100,6 @@ replace (
 	github.com/coditect/platform/functions/tenants => ../functions/tenants
 	github.com/coditect/platform/functions/users => ../functions/users
 	github.com/coditect/platform/migrations => ../migrations
+	github.com/coditect/platform/router => ../router
 	github.com/coditect/platform/shared => ../shared
 )
-
-replace github.com/coditect/platform/router => ../router
