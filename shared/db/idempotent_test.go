@@ -295,6 +295,7 @@ func TestKeyAndFailure(t *testing.T) {
 	if !errors.Is(err, late) {
 		t.Errorf("err = %v", err)
 	}
+	f.SQL(t, `alter table app.idempotency_keys add constraint no_more check (key <> 'k')`)
 	a = attempt("k")
 	err = db.Write(idempotency.With(t.Context(), a), f.db, f.by, func(tx *db.Tx) error {
 		n := db.One(tx, pgx.RowTo[int], `select 7`)
@@ -311,7 +312,6 @@ func TestKeyAndFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.SQL(t, `alter table app.idempotency_keys add constraint no_more check (key <> 'k')`)
 	if err := a.Commit(t.Context(), created("x")); err == nil {
 		t.Error("the answer was kept")
 	}

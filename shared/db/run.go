@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -106,6 +108,9 @@ func System(ctx context.Context, d *DB, reason string, fn func(*Tx) error) error
 // attempts is how often a transaction that lost a deadlock is run in all.
 const attempts = 3
 
+// pause is how long it stands back for the winner, about, each time longer.
+const pause = 20 * time.Millisecond
+
 func (d *DB) run(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 	var attempt *idempotency.Attempt
 	if tx.write && tx.scope != systemScope {
@@ -116,6 +121,15 @@ func (d *DB) run(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 		err := d.once(ctx, &next, attempt, fn)
 		if err == nil || n == attempts || !worthRepeating(err, &next) || ctx.Err() != nil {
 			return err
+		}
+		if errs.KindOf(err) == errs.Unavailable && !next.broke {
+			// Who won has been woken and not run yet: at once, the same locks
+			// would be taken from under it again.
+			select {
+			case <-time.After(time.Duration(n) * (pause/2 + rand.N(pause))):
+			case <-ctx.Done():
+				return err
+			}
 		}
 	}
 }
