@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run doctor reset psql tenant test test-env fuzz lint fmt generate tidy deps verify package migrate new-migration new-function
+.PHONY: FORCE help run doctor reset psql tenant test test-citus test-env fuzz lint fmt generate tidy deps verify package migrate new-migration new-function
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -38,6 +38,10 @@ tenant: $(LOCAL) ## The operator's command (ARGS="suspend|resume|restore acme")
 test: $(LOCAL) ## Install what tests need and run all of them with the race detector (PKG=./shared/db/... for some)
 	@$(LOCAL) deps
 	@$(LOCAL) test-env -- scripts/test.sh $(PKG)
+
+test-citus: ## The tests on a Citus cluster, whose coordinator CITUS_URL names (docs/citus.md; ARGS='-run Worker')
+	@test -n "$$CITUS_URL" || { echo "CITUS_URL is not set: see docs/citus.md" >&2; exit 2; }
+	@go test -tags citus -count=1 -p 1 -timeout 30m $(ARGS) ./functions/... ./tests/...
 
 test-env: $(LOCAL) ## Keep a test database up, so that a bare `go test` works (ARGS=down stops it)
 	@$(LOCAL) test-env $(or $(ARGS),up)
