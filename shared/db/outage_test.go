@@ -214,7 +214,7 @@ func TestBreakInTheMiddle(t *testing.T) {
 
 func (f *fixture) kill(t *testing.T, killer *pgx.Conn, pid int) {
 	t.Helper()
-	if _, err := killer.Exec(t.Context(), `select pg_terminate_backend($1)`, pid); err != nil {
+	if _, err := killer.Exec(t.Context(), `select pg_terminate_backend($1::int)`, pid); err != nil {
 		t.Error(err)
 	}
 	eventually(t, "the process lives on", func() bool {
