@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help run doctor reset psql tenant test test-citus test-env fuzz lint fmt generate tidy deps verify package migrate new-migration new-function
+.PHONY: FORCE help hooks run doctor reset psql tenant test test-citus test-env fuzz lint fmt generate tidy deps verify package migrate new-migration new-function
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -61,8 +61,10 @@ fmt: ## Format the Go code
 	@scripts/each-module.sh gofmt -l -w .
 
 generate: ## Write what is generated from the operations and functions.json
-	@go run ./scripts/cmd/functions generate
-	@go run ./functions/all/cmd/generate
+	@scripts/generate.sh
+
+hooks: ## Check format and house rules before each commit, and use the commit template
+	@git config core.hooksPath .githooks && git config commit.template .gitmessage
 
 tidy: ## go mod tidy in every module
 	@scripts/each-module.sh env GOWORK=off go mod tidy

@@ -126,7 +126,7 @@ func (d *DB) run(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 			// Who won has been woken and not run yet: at once, the same locks
 			// would be taken from under it again.
 			select {
-			case <-time.After(time.Duration(n) * (pause/2 + rand.N(pause))):
+			case <-time.After(time.Duration(n) * (pause/2 + rand.N(pause))): //nolint:gosec // jitter is no secret
 			case <-ctx.Done():
 				return err
 			}

@@ -48,7 +48,7 @@ func create(name, dir string, stdout io.Writer) error {
 		}
 	}
 	file := filepath.Join(dir, fmt.Sprintf("%04d_%s.sql", last+1, name))
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the developer names the migration; name was checked above
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return fmt.Errorf("write the migration: %w", err)
 	}
