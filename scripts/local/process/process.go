@@ -4,43 +4,14 @@
 package process
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
-
-// Args is the command line of a running process. It is empty for a process
-// that ended, even while nobody collected its exit status.
-func Args(pid int) []string {
-	if pid <= 0 {
-		return nil
-	}
-	if runtime.GOOS == "linux" {
-		data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		if err != nil {
-			return nil
-		}
-		data = bytes.TrimRight(data, "\x00")
-		if len(data) == 0 {
-			return nil
-		}
-		return strings.Split(string(data), "\x00")
-	}
-	out, err := exec.CommandContext(context.Background(), "ps", "-ww", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
-	if err != nil {
-		return nil
-	}
-	return strings.Fields(string(out))
-}
 
 // Is reports whether pid runs the program (by the end of its name) with the
 // given argument.
