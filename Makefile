@@ -41,7 +41,7 @@ test: $(LOCAL) ## Install what tests need and run all of them with the race dete
 
 test-citus: ## The tests on a Citus cluster, whose coordinator CITUS_URL names (docs/citus.md; ARGS='-run Worker')
 	@test -n "$$CITUS_URL" || { echo "CITUS_URL is not set: see docs/citus.md" >&2; exit 2; }
-	@go test -tags citus -count=1 -p 1 -timeout 30m $(ARGS) ./functions/... ./tests/...
+	@go test -tags citus -count=1 -p 1 -timeout 30m $(ARGS) $$(printf './%s... ' functions/*/) ./tests/...
 
 test-env: $(LOCAL) ## Keep a test database up, so that a bare `go test` works (ARGS=down stops it)
 	@$(LOCAL) test-env $(or $(ARGS),up)

@@ -206,12 +206,13 @@ func TestList(t *testing.T) {
 	who := f.Person(t)
 	join := func(role, then string) ids.ID {
 		tenant := f.Tenant(t).TenantID
-		custom := "null"
+		var custom *ids.ID
 		stored := role
 		if role == "manager" {
-			stored, custom = "custom", `(select id from app.roles where tenant_id = '`+tenant.String()+`' and name = 'manager')`
+			stored, custom = "custom", new(ids.ID)
+			f.Scan(t, `select id from app.roles where tenant_id = $1 and name = 'manager'`, []any{tenant}, custom)
 		}
-		f.SQL(t, `insert into app.memberships (tenant_id, user_id, email, role, custom_role_id, is_active, joined_at) values ($1, $2, $3, $4, `+custom+`, true, now())`, tenant, who.UserID, who.Email, stored)
+		f.SQL(t, `insert into app.memberships (tenant_id, user_id, email, role, custom_role_id, is_active, joined_at) values ($1, $2, $3, $4, $5, true, now())`, tenant, who.UserID, who.Email, stored, custom)
 		f.SQL(t, `insert into app.user_tenants (user_id, tenant_id) values ($1, $2)`, who.UserID, tenant)
 		if then != "" {
 			f.SQL(t, then, tenant)
