@@ -45,13 +45,41 @@ func newSettingProxy(t *testing.T, target string, tenant, user ids.ID) *settingP
 			if err != nil {
 				continue
 			}
-			go p.serve(client, server, tenant, user)
+			go intercept(client, server, p.swap(tenant, user))
 		}
 	}()
 	return p
 }
 
-func (p *settingProxy) serve(client net.Conn, server string, tenant, user ids.ID) {
+// swap is what one connection's messages go through.
+func (p *settingProxy) swap(tenant, user ids.ID) func(pgproto3.FrontendMessage) {
+	var replace *ids.ID
+	return func(m pgproto3.FrontendMessage) {
+		switch m := m.(type) {
+		case *pgproto3.Parse:
+			replace = nil
+			switch {
+			case strings.Contains(m.Query, "app.set_tenant("):
+				replace = &tenant
+			case strings.Contains(m.Query, "app.set_user("):
+				replace = &user
+			}
+		case *pgproto3.Bind:
+			if replace != nil && len(m.Parameters) == 1 {
+				if len(m.Parameters[0]) == len(replace) {
+					m.Parameters[0] = replace[:]
+				} else {
+					m.Parameters[0] = []byte(replace.String())
+				}
+				p.changed.Add(1)
+			}
+		}
+	}
+}
+
+// intercept carries a connection to PgBouncer and shows each of the client's
+// messages to see, which may change it, on its way.
+func intercept(client net.Conn, server string, see func(pgproto3.FrontendMessage)) {
 	defer client.Close()
 	up, err := net.Dial("tcp", server)
 	if err != nil {
@@ -73,11 +101,7 @@ func (p *settingProxy) serve(client net.Conn, server string, tenant, user ids.ID
 		return // neither TLS nor cancellation is asked for here
 	}
 	back.Send(start)
-	if back.Flush() != nil {
-		return
-	}
-	var replace *ids.ID
-	for {
+	for back.Flush() == nil {
 		// Every password message of SCRAM has the same tag; passing it on
 		// unread needs no knowledge of which it is.
 		if err := front.SetAuthType(pgproto3.AuthTypeSASLContinue); err != nil {
@@ -87,29 +111,8 @@ func (p *settingProxy) serve(client net.Conn, server string, tenant, user ids.ID
 		if err != nil {
 			return
 		}
-		switch m := m.(type) {
-		case *pgproto3.Parse:
-			replace = nil
-			switch {
-			case strings.Contains(m.Query, "app.set_tenant("):
-				replace = &tenant
-			case strings.Contains(m.Query, "app.set_user("):
-				replace = &user
-			}
-		case *pgproto3.Bind:
-			if replace != nil && len(m.Parameters) == 1 {
-				if len(m.Parameters[0]) == len(replace) {
-					m.Parameters[0] = replace[:]
-				} else {
-					m.Parameters[0] = []byte(replace.String())
-				}
-				p.changed.Add(1)
-			}
-		}
+		see(m)
 		back.Send(m)
-		if back.Flush() != nil {
-			return
-		}
 	}
 }
 
