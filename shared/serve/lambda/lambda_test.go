@@ -141,15 +141,49 @@ func TestCookiesGoTheirOwnWay(t *testing.T) {
 	}
 }
 
-func TestTime(t *testing.T) {
+// TestTimeLeft holds that a function stops early enough to still answer, and
+// that the answer of one that was too slow is its own.
+func TestTimeLeft(t *testing.T) {
 	t.Parallel()
-	end := time.Now().Add(time.Hour)
-	ctx, stop := context.WithDeadline(t.Context(), end)
-	defer stop()
-	var got time.Time
-	_, err := Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() }))(ctx, events.APIGatewayV2HTTPRequest{})
-	if err != nil || !got.Equal(end.Add(-reserve)) {
-		t.Errorf("deadline %v, %v", got, err)
+	for _, c := range []struct {
+		name    string
+		left    time.Duration // 0 for no deadline
+		bounded bool
+		over    bool // when the function begins
+	}{
+		{"no deadline", 0, false, false},
+		{"plenty", time.Hour, true, false},
+		{"less than an answer takes", reserve / 2, true, true},
+		{"none", -time.Second, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, end := context.Background(), time.Now().Add(c.left)
+			if c.bounded {
+				var stop context.CancelFunc
+				ctx, stop = context.WithDeadline(ctx, end)
+				defer stop()
+			}
+			out, err := Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				got, bounded := r.Context().Deadline()
+				if over := r.Context().Err() != nil; bounded != c.bounded || over != c.over {
+					t.Errorf("bounded %v over %v", bounded, over)
+				}
+				if c.left > 0 && !c.over && !got.Equal(end.Add(-reserve)) {
+					t.Errorf("deadline %v, want %v", got, end.Add(-reserve))
+				}
+				if r.Context().Err() != nil {
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+			}))(ctx, events.APIGatewayV2HTTPRequest{})
+			want := http.StatusOK
+			if c.over {
+				want = http.StatusServiceUnavailable
+			}
+			if err != nil || out.StatusCode != want {
+				t.Errorf("%d %v", out.StatusCode, err)
+			}
+		})
 	}
 }
 

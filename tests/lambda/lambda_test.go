@@ -1,0 +1,312 @@
+// Package lambda_test runs the platform as AWS Lambda runs it: the program of
+// every function, built as it is packaged, asks a stand-in of the Runtime API
+// for work, and the router reaches it through an HTTP API or a function URL.
+package lambda_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coditect/platform/router"
+	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/standin/lambdaruntime"
+)
+
+const root = "../.."
+
+// limit is an invocation's time, functions.json's.
+const limit = 30 * time.Second
+
+var (
+	built struct {
+		once     sync.Once
+		programs map[string]string // by the function's name
+		err      error
+	}
+	scratch string
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "lambda-")
+	if err != nil {
+		panic(err)
+	}
+	scratch = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// programs builds every HTTP function once, one after the other.
+func programs(t *testing.T) map[string]string {
+	t.Helper()
+	built.once.Do(func() { built.programs, built.err = build() })
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.programs
+}
+
+func build() (map[string]string, error) {
+	raw, err := os.ReadFile(filepath.Join(root, "functions/functions.json"))
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Functions []struct{ Name, Folder, Kind string }
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, f := range list.Functions {
+		if f.Kind != "http" {
+			continue
+		}
+		out[f.Name] = filepath.Join(scratch, f.Name)
+		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", out[f.Name], "./cmd")
+		cmd.Dir = filepath.Join(root, f.Folder)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return nil, &buildError{f.Name, string(text), err}
+		}
+	}
+	return out, nil
+}
+
+type buildError struct {
+	name, output string
+	cause        error
+}
+
+func (e *buildError) Error() string {
+	return "build " + e.name + ": " + e.cause.Error() + "\n" + e.output
+}
+
+// output keeps what a process said.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// deploy starts instances of a function and gives the address of its front
+// door.
+func deploy(t *testing.T, program string, vars map[string]string, g lambdaruntime.Gateway, instances int) string {
+	t.Helper()
+	g.Runtime = lambdaruntime.New(limit)
+	api := httptest.NewServer(g.Runtime)
+	said := &output{}
+	env := []string{"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://"), "AWS_LAMBDA_FUNCTION_NAME=" + filepath.Base(program)}
+	for name, value := range vars {
+		env = append(env, name+"="+value)
+	}
+	var running []*exec.Cmd
+	for range instances {
+		cmd := exec.Command(program)
+		cmd.Env, cmd.Stdout, cmd.Stderr = env, said, said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		running = append(running, cmd)
+	}
+	door := httptest.NewServer(&g)
+	t.Cleanup(func() {
+		door.Close()
+		for _, cmd := range running {
+			_ = cmd.Process.Kill() // as the service does; there is nothing to drain between invocations
+			_ = cmd.Wait()
+		}
+		g.Runtime.Close()
+		api.Close()
+		if t.Failed() && said.String() != "" {
+			t.Logf("%s said:\n%s", filepath.Base(program), said)
+		}
+	})
+	return door.Listener.Addr().String()
+}
+
+// platform is the router in front of functions on Lambda.
+type platform struct {
+	*functest.Env
+	url   string
+	doors map[string]string
+}
+
+func open(t *testing.T, g lambdaruntime.Gateway, instances int) *platform {
+	t.Helper()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	p := &platform{Env: functest.New(t), doors: map[string]string{}}
+	vars := maps.Clone(p.Vars)
+	vars["BASE_DOMAIN"], vars["LOG_LEVEL"] = "localhost", "error"
+	// Twelve processes start at once here, on however few cores.
+	vars["UPSTREAM_INTERNAL_TIMEOUT"] = "20s"
+	vars["DATABASE_MAX_CONNS"] = "2"
+	for name, program := range programs(t) {
+		p.doors[name] = deploy(t, program, vars, g, instances)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		name, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, p.doors[name])
+	}}
+	edge, err := router.Open(t.Context(), config.Map(vars), router.Options{Transport: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(edge.Handler)
+	t.Cleanup(func() {
+		server.Close()
+		_ = edge.Close()
+		transport.CloseIdleConnections()
+	})
+	p.url = server.URL
+	return p
+}
+
+// send sends a request to base over the network.
+func (p *platform) send(t *testing.T, base string, in functest.Request, status int) functest.Response {
+	t.Helper()
+	r := p.NewRequest(t, in)
+	r.URL, _ = r.URL.Parse(base + r.URL.RequestURI())
+	r.RequestURI, r.Host = "", strings.TrimPrefix(base, "http://")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return functest.Response{Status: resp.StatusCode, Header: resp.Header, Body: body}.Want(t, status)
+}
+
+func (p *platform) do(t *testing.T, token, method, path string, body any, status int) functest.Response {
+	t.Helper()
+	return p.send(t, p.url, functest.Request{Method: method, Path: path, Token: token, Body: body}, status)
+}
+
+// TestJourney is the README's journey, behind each front door.
+func TestJourney(t *testing.T) {
+	for name, c := range map[string]struct {
+		gateway   lambdaruntime.Gateway
+		instances int
+	}{
+		"an HTTP API in a stage, two instances": {lambdaruntime.Gateway{Kind: lambdaruntime.HTTPAPI, Stage: "prod"}, 2},
+		"function URLs":                         {lambdaruntime.Gateway{Kind: lambdaruntime.FunctionURL}, 1},
+	} {
+		t.Run(name, func(t *testing.T) { journey(t, open(t, c.gateway, c.instances)) })
+	}
+}
+
+func journey(t *testing.T, p *platform) {
+	const password = "correct-horse-42"
+	email := "ada-" + ids.New().String() + "@example.com"
+	registration := map[string]any{
+		"email": email, "password": password, "first_name": "Ada", "last_name": "Lovelace", "organization_name": "Analytical Engines",
+	}
+	registered := p.do(t, "", http.MethodPost, "/api/v1/auth/register/", registration, http.StatusCreated)
+	if registered.String(t, "tenant.name") != "Analytical Engines" {
+		t.Errorf("registered as %s", registered.Body)
+	}
+	login := p.do(t, "", http.MethodPost, "/api/v1/auth/login/", map[string]any{"email": strings.ToUpper(email), "password": password}, http.StatusOK)
+	ada := login.String(t, "access_token")
+	if got := p.do(t, ada, http.MethodGet, "/api/v1/users/me/", nil, http.StatusOK).String(t, "email"); got != email {
+		t.Errorf("I am %s", got)
+	}
+
+	project := p.do(t, ada, http.MethodPost, "/api/v1/projects/", map[string]any{"name": "Zürich ✓"}, http.StatusCreated)
+	at := project.Header.Get("Location")
+	if project.String(t, "name") != "Zürich ✓" {
+		t.Errorf("the project is %s", project.Body)
+	}
+	task := p.do(t, ada, http.MethodPost, at+"tasks/", map[string]any{"title": "Land", "priority": "high", "due_date": "2026-12-24"}, http.StatusCreated)
+	taskAt := task.Header.Get("Location")
+	list := p.do(t, ada, http.MethodGet, "/api/v1/tasks/?status=todo&search=lan", nil, http.StatusOK)
+	if list.String(t, "results.0.id") != task.String(t, "id") {
+		t.Errorf("the list is %s", list.Body)
+	}
+	// Conditions and their answers without a body.
+	p.send(t, p.url, functest.Request{Method: http.MethodGet, Path: taskAt, Token: ada, Header: map[string]string{"If-None-Match": task.Header.Get("ETag")}}, http.StatusNotModified)
+	p.do(t, ada, http.MethodPatch, taskAt, map[string]any{"status": "done"}, http.StatusOK)
+	p.send(t, p.url, functest.Request{
+		Method: http.MethodPatch, Path: taskAt, Token: ada, Body: map[string]any{"title": "Late"}, Header: map[string]string{"If-Match": task.Header.Get("ETag")},
+	}, http.StatusPreconditionFailed)
+
+	bob := p.do(t, "", http.MethodPost, "/api/v1/auth/register/", map[string]any{
+		"email": "bob-" + ids.New().String() + "@example.com", "password": password, "first_name": "Bob", "last_name": "B",
+	}, http.StatusCreated).String(t, "access_token")
+	for _, path := range []string{at, at + "tasks/", taskAt} {
+		p.do(t, bob, http.MethodGet, path, nil, http.StatusNotFound)
+	}
+
+	p.do(t, ada, http.MethodDelete, at, nil, http.StatusNoContent)
+	p.do(t, ada, http.MethodGet, taskAt, nil, http.StatusNotFound)
+	p.do(t, ada, http.MethodPost, at+"restore/", nil, http.StatusOK)
+	story := p.do(t, ada, http.MethodGet, "/api/v1/activity/?ordering=created_at&object_id="+project.String(t, "id"), nil, http.StatusOK)
+	for i, want := range []string{"created", "deleted", "restored"} {
+		if got := story.String(t, "results."+string(rune('0'+i))+".action"); got != want {
+			t.Errorf("step %d is %s", i, got)
+		}
+	}
+
+	refresh := map[string]any{"refresh_token": login.String(t, "refresh_token")}
+	p.do(t, ada, http.MethodPost, "/api/v1/auth/logout/", map[string]any{}, http.StatusNoContent)
+	p.do(t, ada, http.MethodGet, at, nil, http.StatusUnauthorized)
+	p.do(t, "", http.MethodPost, "/api/v1/auth/refresh/", refresh, http.StatusUnauthorized)
+	p.refusals(t)
+}
+
+// refusals asks functions directly what the router would not let through: each
+// holds its own, on Lambda as elsewhere.
+func (p *platform) refusals(t *testing.T) {
+	t.Helper()
+	me := p.Tenant(t)
+	tasks := "http://" + p.doors["tasks"]
+	p.send(t, tasks, functest.Request{Method: http.MethodGet, Path: "/api/v1/tasks/"}, http.StatusUnauthorized)
+	// Arrives in base64, and as the very bytes.
+	p.send(t, tasks, functest.Request{
+		Method: http.MethodPost, Path: "/api/v1/projects/" + ids.New().String() + "/tasks/", Token: me.Token,
+		Body: "{\"title\":\"\xff\"}", Header: map[string]string{"Content-Type": "application/json"},
+	}, http.StatusBadRequest)
+	p.send(t, tasks, functest.Request{
+		Method: http.MethodPost, Path: "/api/v1/projects/" + ids.New().String() + "/tasks/", Token: me.Token,
+		Body: "\x00\xff", Header: map[string]string{"Content-Type": "application/octet-stream"},
+	}, http.StatusUnsupportedMediaType)
+	tenants := "http://" + p.doors["tenants"]
+	p.send(t, tenants, functest.Request{Method: http.MethodGet, Path: "/internal/health/"}, http.StatusNotFound)
+	p.send(t, tenants, functest.Request{Method: http.MethodGet, Path: "/internal/health/", Internal: true}, http.StatusOK)
+	if got := p.send(t, p.url, functest.Request{Method: http.MethodGet, Path: "/health/"}, http.StatusOK); len(got.Body) == 0 {
+		t.Error("no health")
+	}
+}
