@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks run doctor reset psql tenant test test-citus test-env fuzz lint fmt generate tidy deps verify package migrate new-migration new-function
+.PHONY: FORCE help hooks run run-split doctor reset psql tenant test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -20,6 +20,9 @@ help: ## This list
 
 run: $(LOCAL) ## The whole platform on 127.0.0.1:8080 (PORT, CODITECT_HOME; Ctrl-C stops it)
 	@exec $(LOCAL) run
+
+run-split: $(LOCAL) ## The same as deployed: each function its own process, behind two routers
+	@exec $(LOCAL) run-split
 
 doctor: $(LOCAL) ## Check every tool and say how to get what is missing
 	@$(LOCAL) doctor
@@ -67,6 +70,7 @@ hooks: ## Check format and house rules before each commit, and use the commit te
 	@git config core.hooksPath .githooks && git config commit.template .gitmessage
 
 tidy: ## go mod tidy in every module
+	@cd shared && GOWORK=off go mod tidy # first: what the others need follows from it
 	@scripts/each-module.sh env GOWORK=off go mod tidy
 
 deps: $(LOCAL) ## Fetch modules, PostgreSQL, PgBouncer and a C compiler
@@ -86,3 +90,6 @@ new-function: ## Begin a function that builds, tests and deploys (NAME=labels)
 
 package: ## The archive of every function, into dist/
 	@scripts/package.sh
+
+package-lambda: ## The archive of every function for AWS Lambda, into dist/lambda/
+	@scripts/package-lambda.sh

@@ -24,6 +24,9 @@ func getTools(ctx context.Context, here place, _ []string) (int, error) {
 	if _, _, err := get.Ensure(ctx, 0); err != nil {
 		return 1, err
 	}
+	if _, err := get.EnsureRedis(ctx); err != nil {
+		return 1, err
+	}
 	if _, err := exec.LookPath("gcc"); err == nil {
 		return 0, nil
 	}

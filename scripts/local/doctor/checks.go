@@ -27,6 +27,10 @@ func Checks(finder tools.Finder) []Check {
 			Get: "make deps, or: sudo apt-get install gcc libc6-dev", GetMac: "xcode-select --install",
 		},
 		{
+			Name: "redis-server", Why: "the rate limits' tests of make test", Find: Command("redis-server", "--version"),
+			Get: "make deps, or: sudo apt-get install redis-server", GetMac: "brew install redis",
+		},
+		{
 			Name: "PostgreSQL", Why: "make run and make test, unless a database is given",
 			Find: func(ctx context.Context) (string, error) {
 				found, err := finder.FindPostgres(ctx, 0)

@@ -83,6 +83,7 @@ func (e Env) Run(ctx context.Context, keep bool, args []string) (code int, err e
 	for name, value := range vars {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
+	cmd.Env = append(cmd.Env, e.Tools.RedisEnvironment()...)
 	ran := cmd.Run()
 	if !keep {
 		err = e.leave(context.WithoutCancel(ctx), use)

@@ -71,7 +71,61 @@ func (i Installer) Install(ctx context.Context, major int) error {
 	if as, ok := i.elevated(ctx); ok {
 		return i.apt(ctx, as, server, "pgbouncer")
 	}
-	return i.unpack(ctx, server)
+	return i.unpack(ctx, i.Finder.Unpacked, server, "pgbouncer")
+}
+
+// unpackedRedis is where redis-server lies when it could not be installed.
+func (f Finder) unpackedRedis() string { return f.Unpacked + "-redis" }
+
+// RedisEnvironment is what a command's environment needs beyond the usual to
+// find a redis-server that was unpacked; nothing when there is none.
+func (f Finder) RedisEnvironment() []string {
+	bin := filepath.Join(f.unpackedRedis(), "usr", "bin")
+	if _, err := os.Stat(bin); f.Unpacked == "" || err != nil {
+		return nil
+	}
+	libs, err := filepath.Glob(filepath.Join(f.unpackedRedis(), "usr", "lib", "*-linux-gnu*"))
+	if err != nil {
+		return nil
+	}
+	return []string{
+		"PATH=" + os.Getenv("PATH") + string(os.PathListSeparator) + bin,
+		"LD_LIBRARY_PATH=" + strings.Join(append(libs, os.Getenv("LD_LIBRARY_PATH")), string(os.PathListSeparator)),
+	}
+}
+
+// EnsureRedis returns the folder of redis-server, getting it first when it is
+// missing. Only tests need one: the platform's own Redis is in its process.
+func (i Installer) EnsureRedis(ctx context.Context) (string, error) {
+	return i.ensureRedis(ctx, "redis-server")
+}
+
+func (i Installer) ensureRedis(ctx context.Context, program string) (string, error) {
+	unpacked := i.Finder.unpackedRedis()
+	find := func() (string, bool) {
+		for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), filepath.Join(unpacked, "usr", "bin")) {
+			if _, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+				return dir, true
+			}
+		}
+		return "", false
+	}
+	if dir, ok := find(); ok {
+		return dir, nil
+	}
+	fmt.Fprintf(i.Out, "%s was not found\n", program)
+	err := errors.New("install redis-server with the system's package manager")
+	if _, apt := exec.LookPath("apt-get"); apt == nil {
+		if as, ok := i.elevated(ctx); ok {
+			err = i.apt(ctx, as, program)
+		} else {
+			err = i.unpack(ctx, unpacked, program)
+		}
+	}
+	if dir, ok := find(); ok && err == nil {
+		return dir, nil
+	}
+	return "", fmt.Errorf("tests need %s: %w", program, err)
 }
 
 // Packages installs packages of the system, which needs root or sudo.
@@ -112,12 +166,12 @@ func (i Installer) apt(ctx context.Context, as []string, packages ...string) err
 // unpack fetches the packages with what they need and is missing, and unpacks
 // them below a directory of ours. apt keeps its lists there too, since those of
 // the system are often empty and only root may fill them.
-func (i Installer) unpack(ctx context.Context, server string) error {
+func (i Installer) unpack(ctx context.Context, into string, programs ...string) error {
 	if i.Finder.Unpacked == "" {
 		return errors.New(Advice())
 	}
-	fmt.Fprintf(i.Out, "no root and no sudo: unpacking into %s\n", i.Finder.Unpacked)
-	root := i.Finder.Unpacked + ".new" // Half of it, after an interruption, must not be found.
+	fmt.Fprintf(i.Out, "no root and no sudo: unpacking into %s\n", into)
+	root := into + ".new" // Half of it, after an interruption, must not be found.
 	if err := os.RemoveAll(root); err != nil {
 		return fmt.Errorf("remove what an interrupted run left: %w", err)
 	}
@@ -137,12 +191,12 @@ func (i Installer) unpack(ctx context.Context, server string) error {
 	if err := get("", "update"); err != nil {
 		return err
 	}
-	plan := exec.CommandContext(ctx, "apt-get", append(options, "--no-install-recommends", "-s", "install", server, "pgbouncer")...)
+	plan := exec.CommandContext(ctx, "apt-get", append(append(options, "--no-install-recommends", "-s", "install"), programs...)...)
 	var complaint bytes.Buffer
 	plan.Stderr = &complaint
 	out, err := plan.Output()
 	if err != nil {
-		return fmt.Errorf("ask apt what %s and pgbouncer need: %w\n%s", server, err, bytes.TrimSpace(complaint.Bytes()))
+		return fmt.Errorf("ask apt what %s needs: %w\n%s", strings.Join(programs, " and "), err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	packages := wanted(out)
 	if len(packages) == 0 {
@@ -161,14 +215,14 @@ func (i Installer) unpack(ctx context.Context, server string) error {
 			return err
 		}
 	}
-	if err := errors.Join(os.RemoveAll(work), os.RemoveAll(i.Finder.Unpacked)); err != nil {
+	if err := errors.Join(os.RemoveAll(work), os.RemoveAll(into)); err != nil {
 		return fmt.Errorf("clean up after unpacking: %w", err)
 	}
-	return os.Rename(root, i.Finder.Unpacked)
+	return os.Rename(root, into)
 }
 
-// wanted picks from apt's simulation what the two programs need to run: they
-// and libraries. The compiler for queries is left out: it is large, and the
+// wanted picks from apt's simulation what the programs need to run: they and
+// libraries. The compiler for queries is left out: it is large, and the
 // cluster runs without it.
 func wanted(simulation []byte) []string {
 	var names []string
@@ -179,7 +233,7 @@ func wanted(simulation []byte) []string {
 		}
 		name, _, _ := strings.Cut(fields[1], ":")
 		library := strings.HasPrefix(name, "lib") && !strings.HasPrefix(name, "libllvm") && !strings.Contains(name, "perl")
-		if library || name == "pgbouncer" || strings.HasPrefix(name, "postgresql-") && !strings.HasPrefix(name, "postgresql-common") && !strings.HasPrefix(name, "postgresql-client-common") {
+		if library || name == "pgbouncer" || strings.HasPrefix(name, "redis-") || strings.HasPrefix(name, "postgresql-") && !strings.HasPrefix(name, "postgresql-common") && !strings.HasPrefix(name, "postgresql-client-common") {
 			names = append(names, name)
 		}
 	}

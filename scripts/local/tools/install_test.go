@@ -201,3 +201,54 @@ func TestPackages(t *testing.T) {
 		t.Error("installed for the system without rights")
 	}
 }
+
+// The program has a name that no machine has, so that a server that happens to
+// be installed here does not answer for the fake one.
+func TestRedisForTests(t *testing.T) {
+	const program = "redis-pretend"
+	put := `put() { mkdir -p "$1"; printf '#!/bin/sh\n' > "$1/` + program + `"; chmod +x "$1/` + program + `"; }
+`
+	cases := map[string]struct {
+		programs map[string]string
+		uid      int
+		where    string
+		asked    string
+		fails    bool
+	}{
+		"root": {map[string]string{"apt-get": put + `put "$DIR/bin"`}, 0, "bin", "apt-get -y -q --no-install-recommends install " + program, false},
+		"neither root nor sudo": {map[string]string{
+			"apt-get": `case "$*" in
+*" -s install "*) echo "Inst libjemalloc2 (5 x)"; echo "Inst ` + program + ` (7 x)";;
+*" download "*) touch libjemalloc2.deb ` + program + `.deb;;
+esac`,
+			"sudo": noSudo, "dpkg-deb": put + `put "$3/usr/bin"`,
+		}, 1000, "unpacked-redis/usr/bin", "download libjemalloc2 " + program, false},
+		"apt has none": {map[string]string{"apt-get": aptFails}, 0, "", "update", true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, c.programs)
+			dir, err := m.installer(c.uid).ensureRedis(t.Context(), program)
+			if c.fails {
+				if err == nil || !strings.Contains(err.Error(), program) {
+					t.Errorf("got %q, %v", dir, err)
+				}
+				return
+			}
+			if err != nil || dir != filepath.Join(m.dir, c.where) {
+				t.Fatalf("got %q, %v\n%s", dir, err, m.out.String())
+			}
+			if asked := m.asked(t); !strings.Contains(asked, c.asked) {
+				t.Errorf("never asked %q:\n%s", c.asked, asked)
+			}
+			before := m.asked(t)
+			if again, err := m.installer(c.uid).ensureRedis(t.Context(), program); err != nil || again != dir || m.asked(t) != before {
+				t.Errorf("installed again: %q, %v", again, err)
+			}
+			env := strings.Join(m.installer(c.uid).Finder.RedisEnvironment(), " ")
+			if strings.Contains(env, dir) != (c.uid != 0) {
+				t.Errorf("the environment of tests is %q", env)
+			}
+		})
+	}
+}
