@@ -22,7 +22,8 @@ import (
 
 // entryPoint is the main that the buildpack puts beside a function that
 // registers itself: it imports the package for its init and starts the
-// framework. (GoogleCloudPlatform/buildpacks, cmd/go/functions_framework.)
+// framework. (GoogleCloudPlatform/buildpacks, cmd/go/functions_framework.) Its
+// Start(port) is StartHostPort("", port): every interface, as a container needs.
 const entryPoint = `package main
 
 import (
@@ -41,7 +42,7 @@ func main() {
 	if port == "" {
 		port = "8080"
 	}
-	if err := funcframework.Start(port); err != nil {
+	if err := funcframework.StartHostPort(%q, port); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -53,6 +54,15 @@ func main() {
 // build cache is shared, which changes the time it takes and nothing else. It
 // returns the size of the program that it leaves at binary.
 func Build(ctx context.Context, archive, binary string) (int64, error) {
+	return BuildOn(ctx, archive, binary, "")
+}
+
+// Recipe changes when the program that is built around the same archive does.
+const Recipe = entryPoint
+
+// BuildOn is Build of a program that listens on one host's interface only: on a
+// person's own machine nobody else is to reach it.
+func BuildOn(ctx context.Context, archive, binary, host string) (int64, error) {
 	work, err := os.MkdirTemp("", "buildpack-")
 	if err != nil {
 		return 0, err
@@ -69,7 +79,7 @@ func Build(ctx context.Context, archive, binary string) (int64, error) {
 	if err := os.MkdirAll(filepath.Join(src, "functions.local", "app"), 0o755); err != nil {
 		return 0, err
 	}
-	main := fmt.Appendf(nil, entryPoint, module)
+	main := fmt.Appendf(nil, entryPoint, module, host)
 	if err := os.WriteFile(filepath.Join(src, "functions.local", "app", "main.go"), main, 0o644); err != nil {
 		return 0, err
 	}

@@ -80,9 +80,9 @@ func build() (map[string]string, error) {
 			continue
 		}
 		out[f.Name] = filepath.Join(scratch, f.Name)
-		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", out[f.Name], "./cmd")
+		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out[f.Name], "./cmd")
 		cmd.Dir = filepath.Join(root, f.Folder)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return nil, &buildError{f.Name, string(text), err}
 		}
