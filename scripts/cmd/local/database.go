@@ -128,7 +128,11 @@ func changeTenant(ctx context.Context, here place, args []string) (int, error) {
 			return 1, err
 		}
 		forget(ctx, here, done)
-		fmt.Printf("%s (%s) was %s and is %s\n", done.Name, done.TenantID, done.Before, done.After) //nolint:forbidigo // A terminal.
+		before := done.Before
+		if before == "" {
+			before = "nothing"
+		}
+		fmt.Printf("%s (%s): was %s, is %s\n", done.Name, done.TenantID, before, done.After) //nolint:forbidigo // A terminal.
 		return 0, nil
 	})
 }
@@ -145,7 +149,7 @@ func forget(ctx context.Context, here place, done tenant.Outcome) {
 		}
 		address = fmt.Sprintf("redis://127.0.0.1:%d/0", ports.Of["Redis"])
 	}
-	if err := tenant.Forget(ctx, address, done.TenantID, log); err != nil {
+	if err := tenant.Forget(ctx, address, done, log); err != nil {
 		log.Error("Redis was not told; the functions see the change when its copy expires", "error", err)
 	}
 }

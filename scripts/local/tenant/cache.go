@@ -12,14 +12,18 @@ import (
 	"github.com/coditect/platform/shared/config"
 )
 
-// Forget drops what Redis holds of the organization's status, so that the
-// functions see the change within seconds. Where Redis cannot be told, log says
-// how long the old status may last.
-func Forget(ctx context.Context, redis string, id uuid.UUID, log *slog.Logger) error {
+// Forget drops what Redis holds of the organization, and of the member that the
+// command added, so that the functions see the change within seconds. Where
+// Redis cannot be told, log says how long the old may last.
+func Forget(ctx context.Context, redis string, done Outcome, log *slog.Logger) error {
 	client, err := cache.Open(cache.Config{URL: config.Secret(redis), Timeout: 2 * time.Second})
 	if err != nil {
 		return err
 	}
-	access.New(nil, client, log).DropTenant(ctx, id)
+	known := access.New(nil, client, log)
+	known.DropTenant(ctx, done.TenantID)
+	if done.UserID != uuid.Nil {
+		known.DropMember(ctx, done.TenantID, done.UserID)
+	}
 	return client.Close()
 }

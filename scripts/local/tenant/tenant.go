@@ -1,6 +1,7 @@
 // Package tenant is the operator's command over an organization: suspend,
-// resume, restore. Each is one transaction that leaves a row of activity, as
-// every change of a tenant does; the actor is nobody's account.
+// resume, restore, set its plan, add a member. Each is one transaction that
+// leaves a row of activity, as every change of a tenant does; the actor is
+// nobody's account.
 package tenant
 
 import (
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,20 +17,24 @@ import (
 )
 
 // ErrUsage says that the command is not one of ours.
-var ErrUsage = errors.New("usage: tenant suspend|resume|restore SUBDOMAIN [REASON]")
+var ErrUsage = errors.New("usage: tenant suspend|resume|restore SUBDOMAIN [REASON] | plan SUBDOMAIN PLAN | add SUBDOMAIN EMAIL ROLE")
 
 // Outcome is what became of the organization.
 type Outcome struct {
 	TenantID uuid.UUID
 	Name     string
-	Before   string // status
-	After    string
+	// Before and After are the status, the plan or the role, as the command has
+	// it. They are the same where there was nothing to do.
+	Before, After string
+	// UserID is the member that the command added, if it did.
+	UserID uuid.UUID
 }
 
 type organization struct {
 	id         uuid.UUID
 	name       string
 	status     string
+	plan       string
 	reason     string
 	eraseAfter *time.Time
 }
@@ -60,19 +66,12 @@ var acts = map[string]act{
 }
 
 // Do carries a command out on the database at url, which connects as the role
-// that crosses tenants. The words are the command's, the subdomain and, for
-// suspend, a reason.
+// that crosses tenants. The words are the command's and the subdomain, then a
+// reason (if one likes, for suspend), a plan, or an address and a role.
 func Do(ctx context.Context, url string, words []string) (Outcome, error) {
-	if len(words) < 2 || len(words) > 3 || len(words) == 3 && words[0] != "suspend" {
-		return Outcome{}, ErrUsage
-	}
-	what, ok := acts[words[0]]
-	if !ok {
-		return Outcome{}, ErrUsage
-	}
-	reason := ""
-	if len(words) == 3 {
-		reason = words[2]
+	command, err := parse(words)
+	if err != nil {
+		return Outcome{}, err
 	}
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -86,17 +85,44 @@ func Do(ctx context.Context, url string, words []string) (Outcome, error) {
 	defer conn.Close(context.WithoutCancel(ctx))
 	var done Outcome
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		done, err = within(ctx, tx, words[1], what, reason)
+		org, err := find(ctx, tx, words[1])
+		if err != nil {
+			return err
+		}
+		done, err = command(ctx, tx, org)
 		return err
 	})
 	return done, err
 }
 
-func within(ctx context.Context, tx pgx.Tx, subdomain string, what act, reason string) (Outcome, error) {
-	org, err := find(ctx, tx, subdomain)
-	if err != nil {
-		return Outcome{}, err
+// command is what is to be done to an organization whose row is locked.
+type command func(ctx context.Context, tx pgx.Tx, org organization) (Outcome, error)
+
+func parse(words []string) (command, error) {
+	if len(words) < 2 {
+		return nil, ErrUsage
 	}
+	args := words[2:]
+	what, ok := acts[words[0]]
+	switch {
+	case ok && len(args) == 0, ok && words[0] == "suspend" && len(args) == 1:
+		reason := strings.Join(args, "")
+		return func(ctx context.Context, tx pgx.Tx, org organization) (Outcome, error) {
+			return status(ctx, tx, org, words[1], what, reason)
+		}, nil
+	case words[0] == "plan" && len(args) == 1:
+		return func(ctx context.Context, tx pgx.Tx, org organization) (Outcome, error) {
+			return plan(ctx, tx, org, args[0])
+		}, nil
+	case words[0] == "add" && len(args) == 2:
+		return func(ctx context.Context, tx pgx.Tx, org organization) (Outcome, error) {
+			return add(ctx, tx, org, strings.ToLower(args[0]), args[1])
+		}, nil
+	}
+	return nil, ErrUsage
+}
+
+func status(ctx context.Context, tx pgx.Tx, org organization, subdomain string, what act, reason string) (Outcome, error) {
 	if org.status != what.from {
 		return Outcome{}, fmt.Errorf("%s is %s, and only what is %s can be %s", subdomain, org.status, what.from, what.action)
 	}
@@ -110,20 +136,28 @@ func within(ctx context.Context, tx pgx.Tx, subdomain string, what act, reason s
 	if org.reason != reason {
 		changes["suspended_reason"] = map[string]any{"old": org.reason, "new": reason}
 	}
+	if err := record(ctx, tx, org.id, what.action, "Organization", org.id, changes); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{TenantID: org.id, Name: org.name, Before: org.status, After: what.to}, nil
+}
+
+// record leaves a row of activity that is nobody's.
+func record(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, action, model string, object uuid.UUID, changes map[string]map[string]any) error {
 	text, err := json.Marshal(changes)
 	if err != nil {
-		return Outcome{}, fmt.Errorf("encode the changes: %w", err)
+		return fmt.Errorf("encode the changes: %w", err)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Outcome{}, fmt.Errorf("make an id: %w", err)
+		return fmt.Errorf("make an id: %w", err)
 	}
-	_, err = tx.Exec(ctx, `insert into app.activity (tenant_id, id, action, model, object_id, changes) values ($1, $2, $3, 'Organization', $1, $4::jsonb)`,
-		org.id, id, what.action, string(text))
+	_, err = tx.Exec(ctx, `insert into app.activity (tenant_id, id, action, model, object_id, changes) values ($1, $2, $3, $4, $5, $6::jsonb)`,
+		tenant, id, action, model, object, string(text))
 	if err != nil {
-		return Outcome{}, fmt.Errorf("record the change: %w", err)
+		return fmt.Errorf("record the change: %w", err)
 	}
-	return Outcome{TenantID: org.id, Name: org.name, Before: org.status, After: what.to}, nil
+	return nil
 }
 
 // find reads the organization by its subdomain, which spans the shards, and
@@ -137,8 +171,8 @@ func find(ctx context.Context, tx pgx.Tx, subdomain string) (organization, error
 	if err != nil {
 		return org, fmt.Errorf("look for %s: %w", subdomain, err)
 	}
-	err = tx.QueryRow(ctx, `select name, status, suspended_reason, erase_after from app.organizations where tenant_id = $1 for update`, org.id).
-		Scan(&org.name, &org.status, &org.reason, &org.eraseAfter)
+	err = tx.QueryRow(ctx, `select name, status, plan, suspended_reason, erase_after from app.organizations where tenant_id = $1 for update`, org.id).
+		Scan(&org.name, &org.status, &org.plan, &org.reason, &org.eraseAfter)
 	if err != nil {
 		return org, fmt.Errorf("lock %s: %w", subdomain, err)
 	}

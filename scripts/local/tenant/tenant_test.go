@@ -117,7 +117,7 @@ func TestRestore(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for _, words := range [][]string{nil, {"suspend"}, {"close", "acme"}, {"resume", "acme", "why"}, {"suspend", "a", "b", "c"}} {
+	for _, words := range [][]string{nil, {"suspend"}, {"close", "acme"}, {"resume", "acme", "why"}, {"suspend", "a", "b", "c"}, {"plan", "acme"}, {"add", "acme", "x@example.com"}} {
 		if _, err := Do(t.Context(), "postgres://nowhere", words); !errors.Is(err, ErrUsage) {
 			t.Errorf("%v: %v", words, err)
 		}
@@ -140,7 +140,7 @@ func TestForget(t *testing.T) {
 	}
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, nil))
-	if err := Forget(t.Context(), address, id, log); err != nil {
+	if err := Forget(t.Context(), address, Outcome{TenantID: id}, log); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := redis.Get("ten:" + id.String()); err == nil && got == old {
@@ -150,13 +150,13 @@ func TestForget(t *testing.T) {
 		t.Errorf("complained: %s", said.String())
 	}
 	redis.Close()
-	if err := Forget(context.Background(), address, id, log); err != nil {
+	if err := Forget(context.Background(), address, Outcome{TenantID: id}, log); err != nil {
 		t.Error(err)
 	}
 	if said.Len() == 0 {
 		t.Error("nothing said of a Redis that is down")
 	}
-	if err := Forget(t.Context(), "http://x", id, log); err == nil {
+	if err := Forget(t.Context(), "http://x", Outcome{TenantID: id}, log); err == nil {
 		t.Error("an address of something else was taken")
 	}
 }
