@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks run run-split doctor reset psql tenant test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
+.PHONY: FORCE help hooks run run-split doctor reset psql tenant demo test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -33,8 +33,11 @@ reset: $(LOCAL) ## Delete the local platform's data (asks first; YES=1 does not)
 psql: $(LOCAL) ## A shell on the running local database (ARGS="-c 'select 1'", ROLE=app|system|migrator)
 	@$(LOCAL) psql $(ARGS)
 
-tenant: $(LOCAL) ## The operator's command (ARGS="suspend|resume|restore acme")
+tenant: $(LOCAL) ## The operator's command (ARGS="suspend|resume|restore acme", "plan acme pro", "add acme ada@example.com admin")
 	@$(LOCAL) tenant $(ARGS)
+
+demo: $(LOCAL) ## Fill a demonstration organization of the platform that runs (PORT, CODITECT_URL), and print the logins
+	@$(LOCAL) demo
 
 ##@ Check
 

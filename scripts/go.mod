@@ -51,6 +51,7 @@ require (
 	github.com/coditect/platform/functions/tenants v0.0.0 // indirect
 	github.com/coditect/platform/functions/users v0.0.0 // indirect
 	github.com/coditect/platform/router v0.0.0
+	github.com/coditect/platform/tests v0.0.0
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
@@ -101,4 +102,5 @@ replace (
 	github.com/coditect/platform/migrations => ../migrations
 	github.com/coditect/platform/router => ../router
 	github.com/coditect/platform/shared => ../shared
+	github.com/coditect/platform/tests => ../tests
 )

@@ -22,8 +22,7 @@ import (
 
 // entryPoint is the main that the buildpack puts beside a function that
 // registers itself: it imports the package for its init and starts the
-// framework. (GoogleCloudPlatform/buildpacks, cmd/go/functions_framework.) Its
-// Start(port) is StartHostPort("", port): every interface, as a container needs.
+// framework. (GoogleCloudPlatform/buildpacks, cmd/go/functions_framework.)
 const entryPoint = `package main
 
 import (
@@ -42,7 +41,7 @@ func main() {
 	if port == "" {
 		port = "8080"
 	}
-	if err := funcframework.StartHostPort(%q, port); err != nil {
+	if err := funcframework.%s; err != nil {
 		log.Fatal(err)
 	}
 }
@@ -61,8 +60,13 @@ func Build(ctx context.Context, archive, binary string) (int64, error) {
 const Recipe = entryPoint
 
 // BuildOn is Build of a program that listens on one host's interface only: on a
-// person's own machine nobody else is to reach it.
+// person's own machine nobody else is to reach it. An empty host is every
+// interface, as a container needs.
 func BuildOn(ctx context.Context, archive, binary, host string) (int64, error) {
+	start := "Start(port)"
+	if host != "" {
+		start = fmt.Sprintf("StartHostPort(%q, port)", host)
+	}
 	work, err := os.MkdirTemp("", "buildpack-")
 	if err != nil {
 		return 0, err
@@ -79,7 +83,7 @@ func BuildOn(ctx context.Context, archive, binary, host string) (int64, error) {
 	if err := os.MkdirAll(filepath.Join(src, "functions.local", "app"), 0o755); err != nil {
 		return 0, err
 	}
-	main := fmt.Appendf(nil, entryPoint, module, host)
+	main := fmt.Appendf(nil, entryPoint, module, start)
 	if err := os.WriteFile(filepath.Join(src, "functions.local", "app", "main.go"), main, 0o644); err != nil {
 		return 0, err
 	}

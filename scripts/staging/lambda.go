@@ -56,7 +56,7 @@ func packProgram(program, file string) (size int64, sum string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // It was read to its end.
 	out, err := os.Create(file)
 	if err != nil {
 		return 0, "", err

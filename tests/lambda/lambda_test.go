@@ -230,6 +230,7 @@ func TestJourney(t *testing.T) {
 }
 
 func journey(t *testing.T, p *platform) {
+	t.Helper()
 	const password = "correct-horse-42"
 	email := "ada-" + ids.New().String() + "@example.com"
 	registration := map[string]any{

@@ -23,6 +23,9 @@ const usage = `usage: local COMMAND
   migrate up|down|status           migrate the local or the given database
   psql [ARGS]                      a shell on the local database (ROLE=app|system|migrator)
   tenant suspend|resume|restore SUBDOMAIN
+  tenant plan SUBDOMAIN PLAN
+  tenant add SUBDOMAIN EMAIL ROLE  make somebody with an account a member
+  demo                             fill a demonstration organization of the platform that runs
   test-env -- CMD…                 run a command with a test database (KEEP=1 leaves it running)
   test-env up | down               bring the test database up to stay, or stop it
 `
@@ -32,7 +35,7 @@ type command func(ctx context.Context, here place, args []string) (int, error)
 
 var commands = map[string]command{
 	"run": runPlatform, "doctor": checkTools, "deps": getTools, "reset": reset,
-	"migrate": migrate, "psql": psql, "tenant": changeTenant, "test-env": testEnv,
+	"migrate": migrate, "psql": psql, "tenant": changeTenant, "demo": fillDemo, "test-env": testEnv,
 }
 
 // place is where the command works.

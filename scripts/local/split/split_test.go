@@ -1,0 +1,233 @@
+package split
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coditect/platform/scripts/local/process"
+	"github.com/coditect/platform/scripts/local/run"
+	"github.com/coditect/platform/scripts/local/state"
+	"github.com/coditect/platform/scripts/local/tools"
+	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/tests/platform"
+)
+
+const root = "../../.."
+
+// screen is what a person sees.
+type screen struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func home(t *testing.T) state.Home {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir} { // The database's account must reach it.
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := state.Open("", filepath.Join(dir, "home"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// builds is where `make run-split` keeps its programs: what is there already
+// need not be built again.
+func builds(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs(filepath.Join(root, ".local", "split"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// start is `make run-split` in the background, until the function that it
+// returns.
+func start(t *testing.T, fleet *Fleet, out *screen) (url string, stop func()) {
+	t.Helper()
+	port := 0
+	for p := 24000 + os.Getpid()%2000; port == 0; p++ {
+		if state.Free(p) {
+			port = p
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run.Run(ctx, run.Options{
+			Home: fleet.Home, Out: out, Compose: fleet.Compose, Lookup: config.Map(map[string]string{"PORT": strconv.Itoa(port)}),
+			Tools: tools.Finder{PGBin: os.Getenv("PG_BIN"), PgBouncer: os.Getenv("PGBOUNCER_BIN"), Unpacked: os.Getenv("CODITECT_TOOLS")},
+		})
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	var ended error
+	err := process.Poll(ctx, 2*time.Minute, func() bool {
+		select {
+		case ended = <-done:
+			done <- ended
+			return true
+		default:
+			return strings.HasSuffix(out.String(), "ready\n") || strings.Contains(out.String(), "\nready\n")
+		}
+	})
+	if err != nil || !strings.Contains(out.String(), "\nready\n") {
+		t.Fatalf("not ready: %v, %v\n%s", err, ended, out)
+	}
+	return "http://127.0.0.1:" + strconv.Itoa(port), stop
+}
+
+// Not parallel: its parts follow one another in the life of one run.
+func TestSplit(t *testing.T) {
+	if _, err := Build(t.Context(), root, builds(t), t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	told := &screen{}
+	programs, err := Build(t.Context(), root, builds(t), told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(told.String(), "unchanged"); n != len(programs.Functions) || n < 6 {
+		t.Errorf("built twice:\n%s", told)
+	}
+
+	out := &screen{}
+	fleet := New(Options{Home: home(t), Programs: programs, Environ: os.Environ(), Out: out})
+	began := time.Now()
+	url, stop := start(t, fleet, out)
+	t.Logf("ready after %s", time.Since(began).Round(10*time.Millisecond))
+	p := platform.At(url)
+
+	t.Run("the journey", func(t *testing.T) { p.Journey(t) })
+	t.Run("both routers served it", func(t *testing.T) {
+		for _, router := range []string{"router-1", "router-2"} {
+			if n := served(out, router); n < 5 {
+				t.Errorf("%s served %d requests", router, n)
+			}
+		}
+	})
+	one, two := platform.At(fleet.Address("router-1")), platform.At(fleet.Address("router-2"))
+	t.Run("a session that ends at one router ends at the other", func(t *testing.T) {
+		token := register(t, one)
+		me := functest.Request{Method: http.MethodGet, Path: "/api/v1/users/me/", Token: token}
+		two.Send(t, me).Want(t, http.StatusOK)
+		one.Send(t, functest.Request{Method: http.MethodPost, Path: "/api/v1/auth/logout/", Token: token, Body: map[string]any{}}).Want(t, http.StatusNoContent)
+		gone := func() bool { return two.Send(t, me).Status == http.StatusUnauthorized }
+		if err := process.Poll(t.Context(), 5*time.Second, gone); err != nil {
+			t.Error("the other router believes in it after 5 s")
+		}
+	})
+	token := register(t, p)
+	t.Run("a function that dies is missed and comes back", func(t *testing.T) {
+		list := functest.Request{Method: http.MethodGet, Path: "/api/v1/tasks/", Token: token}
+		p.Send(t, list).Want(t, http.StatusOK)
+		missed := func() bool {
+			if pid := fleet.PID("tasks"); pid != 0 {
+				kill(t, pid) // Again, should it have come back between two looks.
+			}
+			got := p.Send(t, list)
+			if got.Status == http.StatusServiceUnavailable && got.Header.Get("Retry-After") == "" {
+				t.Errorf("no Retry-After: %s", got.Body)
+			}
+			return got.Status == http.StatusServiceUnavailable
+		}
+		if err := process.Poll(t.Context(), 20*time.Second, missed); err != nil {
+			t.Fatal("nobody missed it")
+		}
+		p.Send(t, functest.Request{Method: http.MethodGet, Path: "/api/v1/projects/", Token: token}).Want(t, http.StatusOK)
+		back := func() bool { return p.Send(t, list).Status == http.StatusOK }
+		if err := process.Poll(t.Context(), 30*time.Second, back); err != nil {
+			t.Fatalf("it does not come back:\n%s", out)
+		}
+		if !strings.Contains(out.String(), "tasks | ended (signal: killed): starting it again in") {
+			t.Errorf("a person is not told:\n%s", out)
+		}
+	})
+	t.Run("one router is enough", func(t *testing.T) {
+		before := fleet.PID("router-1")
+		kill(t, before)
+		again := func() bool {
+			p.Send(t, functest.Request{Method: http.MethodGet, Path: "/api/v1/users/me/", Token: token}).Want(t, http.StatusOK)
+			pid := fleet.PID("router-1")
+			return pid != 0 && pid != before
+		}
+		if err := process.Poll(t.Context(), 30*time.Second, again); err != nil {
+			t.Fatalf("the router does not come back:\n%s", out)
+		}
+	})
+	t.Run("the end leaves nothing", func(t *testing.T) {
+		var pids []int
+		for _, c := range fleet.children {
+			pids = append(pids, c.number())
+		}
+		stop()
+		for _, pid := range pids {
+			if pid == 0 || len(process.Args(pid)) > 0 {
+				t.Errorf("process %d", pid)
+			}
+		}
+		if files, err := os.ReadDir(fleet.pids()); err != nil || len(files) > 0 {
+			t.Errorf("left: %v, %v", files, err)
+		}
+	})
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH { //nolint:errorlint // A system call's own.
+		t.Fatal(err)
+	}
+}
+
+// served counts the requests in a router's log.
+func served(out *screen, router string) (n int) {
+	for line := range strings.Lines(out.String()) {
+		text, ok := strings.CutPrefix(line, router+" | ")
+		var entry struct{ Message string }
+		if ok && json.Unmarshal([]byte(text), &entry) == nil && entry.Message == "request" {
+			n++
+		}
+	}
+	return n
+}
+
+func register(t *testing.T, p *platform.Platform) (token string) {
+	t.Helper()
+	return p.Send(t, functest.Request{Method: http.MethodPost, Path: "/api/v1/auth/register/", Body: map[string]any{
+		"email": ids.New().String() + "@example.com", "password": "correct horse battery", "first_name": "Ada", "last_name": "Lovelace",
+		"subdomain": "s" + strings.ReplaceAll(ids.New().String(), "-", ""),
+	}}).Want(t, http.StatusCreated).String(t, "access_token")
+}
