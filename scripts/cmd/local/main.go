@@ -17,6 +17,7 @@ import (
 const usage = `usage: local COMMAND
 
   run                              the platform, until Ctrl-C
+  run-split                        the same with every function and two routers as processes
   doctor                           check the machine's tools
   deps                             get PostgreSQL, PgBouncer and a C compiler
   reset                            delete the platform's local data
@@ -34,7 +35,7 @@ const usage = `usage: local COMMAND
 type command func(ctx context.Context, here place, args []string) (int, error)
 
 var commands = map[string]command{
-	"run": runPlatform, "doctor": checkTools, "deps": getTools, "reset": reset,
+	"run": runPlatform, "run-split": runSplit, "doctor": checkTools, "deps": getTools, "reset": reset,
 	"migrate": migrate, "psql": psql, "tenant": changeTenant, "demo": fillDemo, "test-env": testEnv,
 }
 
