@@ -26,6 +26,7 @@ import (
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/standin/lambdaruntime"
+	"github.com/coditect/platform/tests/platform"
 )
 
 const root = "../.."
@@ -153,17 +154,17 @@ func deploy(t *testing.T, program string, vars map[string]string, g lambdaruntim
 	return door.Listener.Addr().String()
 }
 
-// platform is the router in front of functions on Lambda.
-type platform struct {
+// lambdas is the router in front of functions on Lambda.
+type lambdas struct {
 	*functest.Env
 	url   string
 	doors map[string]string
 }
 
-func open(t *testing.T, g lambdaruntime.Gateway, instances int) *platform {
+func open(t *testing.T, g lambdaruntime.Gateway, instances int) *lambdas {
 	t.Helper()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	p := &platform{Env: functest.New(t), doors: map[string]string{}}
+	p := &lambdas{Env: functest.New(t), doors: map[string]string{}}
 	vars := maps.Clone(p.Vars)
 	vars["BASE_DOMAIN"], vars["LOG_LEVEL"] = "localhost", "error"
 	// Twelve processes start at once here, on however few cores.
@@ -194,7 +195,7 @@ func open(t *testing.T, g lambdaruntime.Gateway, instances int) *platform {
 }
 
 // send sends a request to base over the network.
-func (p *platform) send(t *testing.T, base string, in functest.Request, status int) functest.Response {
+func (p *lambdas) send(t *testing.T, base string, in functest.Request, status int) functest.Response {
 	t.Helper()
 	r := p.NewRequest(t, in)
 	r.URL, _ = r.URL.Parse(base + r.URL.RequestURI())
@@ -211,11 +212,6 @@ func (p *platform) send(t *testing.T, base string, in functest.Request, status i
 	return functest.Response{Status: resp.StatusCode, Header: resp.Header, Body: body}.Want(t, status)
 }
 
-func (p *platform) do(t *testing.T, token, method, path string, body any, status int) functest.Response {
-	t.Helper()
-	return p.send(t, p.url, functest.Request{Method: method, Path: path, Token: token, Body: body}, status)
-}
-
 // TestJourney is the README's journey, behind each front door.
 func TestJourney(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -229,68 +225,39 @@ func TestJourney(t *testing.T) {
 	}
 }
 
-func journey(t *testing.T, p *platform) {
+func journey(t *testing.T, p *lambdas) {
 	t.Helper()
-	const password = "correct-horse-42"
-	email := "ada-" + ids.New().String() + "@example.com"
-	registration := map[string]any{
-		"email": email, "password": password, "first_name": "Ada", "last_name": "Lovelace", "organization_name": "Analytical Engines",
-	}
-	registered := p.do(t, "", http.MethodPost, "/api/v1/auth/register/", registration, http.StatusCreated)
-	if registered.String(t, "tenant.name") != "Analytical Engines" {
-		t.Errorf("registered as %s", registered.Body)
-	}
-	login := p.do(t, "", http.MethodPost, "/api/v1/auth/login/", map[string]any{"email": strings.ToUpper(email), "password": password}, http.StatusOK)
-	ada := login.String(t, "access_token")
-	if got := p.do(t, ada, http.MethodGet, "/api/v1/users/me/", nil, http.StatusOK).String(t, "email"); got != email {
-		t.Errorf("I am %s", got)
-	}
-
-	project := p.do(t, ada, http.MethodPost, "/api/v1/projects/", map[string]any{"name": "Zürich ✓"}, http.StatusCreated)
-	at := project.Header.Get("Location")
-	if project.String(t, "name") != "Zürich ✓" {
-		t.Errorf("the project is %s", project.Body)
-	}
-	task := p.do(t, ada, http.MethodPost, at+"tasks/", map[string]any{"title": "Land", "priority": "high", "due_date": "2026-12-24"}, http.StatusCreated)
-	taskAt := task.Header.Get("Location")
-	list := p.do(t, ada, http.MethodGet, "/api/v1/tasks/?status=todo&search=lan", nil, http.StatusOK)
-	if list.String(t, "results.0.id") != task.String(t, "id") {
-		t.Errorf("the list is %s", list.Body)
-	}
-	// Conditions and their answers without a body.
-	p.send(t, p.url, functest.Request{Method: http.MethodGet, Path: taskAt, Token: ada, Header: map[string]string{"If-None-Match": task.Header.Get("ETag")}}, http.StatusNotModified)
-	p.do(t, ada, http.MethodPatch, taskAt, map[string]any{"status": "done"}, http.StatusOK)
-	p.send(t, p.url, functest.Request{
-		Method: http.MethodPatch, Path: taskAt, Token: ada, Body: map[string]any{"title": "Late"}, Header: map[string]string{"If-Match": task.Header.Get("ETag")},
-	}, http.StatusPreconditionFailed)
-
-	bob := p.do(t, "", http.MethodPost, "/api/v1/auth/register/", map[string]any{
-		"email": "bob-" + ids.New().String() + "@example.com", "password": password, "first_name": "Bob", "last_name": "B",
-	}, http.StatusCreated).String(t, "access_token")
-	for _, path := range []string{at, at + "tasks/", taskAt} {
-		p.do(t, bob, http.MethodGet, path, nil, http.StatusNotFound)
-	}
-
-	p.do(t, ada, http.MethodDelete, at, nil, http.StatusNoContent)
-	p.do(t, ada, http.MethodGet, taskAt, nil, http.StatusNotFound)
-	p.do(t, ada, http.MethodPost, at+"restore/", nil, http.StatusOK)
-	story := p.do(t, ada, http.MethodGet, "/api/v1/activity/?ordering=created_at&object_id="+project.String(t, "id"), nil, http.StatusOK)
-	for i, want := range []string{"created", "deleted", "restored"} {
-		if got := story.String(t, "results."+string(rune('0'+i))+".action"); got != want {
-			t.Errorf("step %d is %s", i, got)
-		}
-	}
-
-	refresh := map[string]any{"refresh_token": login.String(t, "refresh_token")}
-	p.do(t, ada, http.MethodPost, "/api/v1/auth/logout/", map[string]any{}, http.StatusNoContent)
-	p.do(t, ada, http.MethodGet, at, nil, http.StatusUnauthorized)
-	p.do(t, "", http.MethodPost, "/api/v1/auth/refresh/", refresh, http.StatusUnauthorized)
+	platform.At(p.url).Journey(t)
+	p.conditions(t)
 	p.refusals(t)
+}
+
+// conditions are what events and results could lose: text beyond ASCII, headers
+// that decide, answers without a body.
+func (p *lambdas) conditions(t *testing.T) {
+	t.Helper()
+	me := p.Tenant(t)
+	ask := func(method, path string, body any, header map[string]string, status int) functest.Response {
+		t.Helper()
+		return p.send(t, p.url, functest.Request{Method: method, Path: path, Token: me.Token, Body: body, Header: header}, status)
+	}
+	project := ask(http.MethodPost, "/api/v1/projects/", map[string]any{"name": "Zürich ✓"}, map[string]string{"Idempotency-Key": "k"}, http.StatusCreated)
+	again := ask(http.MethodPost, "/api/v1/projects/", map[string]any{"name": "Zürich ✓"}, map[string]string{"Idempotency-Key": "k"}, http.StatusCreated)
+	if project.String(t, "name") != "Zürich ✓" || again.String(t, "id") != project.String(t, "id") || again.Header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("the project is %s, then %v %s", project.Body, again.Header, again.Body)
+	}
+	at, tag := project.Header.Get("Location"), project.Header.Get("ETag")
+	ask(http.MethodGet, at, nil, map[string]string{"If-None-Match": tag}, http.StatusNotModified)
+	ask(http.MethodPatch, at, map[string]any{"name": "Bern"}, map[string]string{"If-Match": tag}, http.StatusOK)
+	ask(http.MethodPatch, at, map[string]any{"name": "Late"}, map[string]string{"If-Match": tag}, http.StatusPreconditionFailed)
+	if found := ask(http.MethodGet, "/api/v1/projects/?search=b%65rn&page_size=1", nil, nil, http.StatusOK); found.String(t, "results.0.name") != "Bern" {
+		t.Errorf("found %s", found.Body)
+	}
 }
 
 // refusals asks functions directly what the router would not let through: each
 // holds its own, on Lambda as elsewhere.
-func (p *platform) refusals(t *testing.T) {
+func (p *lambdas) refusals(t *testing.T) {
 	t.Helper()
 	me := p.Tenant(t)
 	tasks := "http://" + p.doors["tasks"]
