@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/coditect/platform/shared/errs"
@@ -23,6 +24,7 @@ var (
 	errDepth     = malformed("The body nests deeper than 32 levels.")
 	errDuplicate = malformed("A name stands twice in one object of the body.")
 	errNUL       = malformed("A string of the body holds a NUL.")
+	errNumber    = malformed("A number of the body is larger than any we can hold.")
 	errSurrogate = malformed("A string of the body holds half a surrogate pair.")
 )
 
@@ -31,7 +33,7 @@ type seen struct{ null bool }
 
 // scan refuses what encoding/json lets through although parsers disagree about
 // it: names given twice (RFC 8259 §4), bytes that are no UTF-8 (§8.1), NUL,
-// lone surrogates (§8.2), and depth.
+// lone surrogates (§8.2), numbers beyond a float64 (§6), and depth.
 func scan(b []byte) (seen, error) {
 	var s scanner
 	if !utf8.Valid(b) {
@@ -95,11 +97,41 @@ func (s *scanner) run() error {
 		case 'n':
 			s.seen.null = true
 			s.i += len("null")
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			if !s.number() {
+				return errNumber
+			}
 		default:
 			s.i++
 		}
 	}
 	return nil
+}
+
+// number moves past a number and reports whether it fits a float64, the limit
+// that RFC 8259 §6 expects of everybody. Without it the decoder would call the
+// whole body no JSON.
+func (s *scanner) number() bool {
+	start, exponent := s.i, false
+	for ; s.i < len(s.b); s.i++ {
+		switch c := s.b[s.i]; {
+		case c == 'e' || c == 'E':
+			exponent = true
+		case c >= '0' && c <= '9', c == '.', c == '+', c == '-':
+		default:
+			return s.fits(start, exponent)
+		}
+	}
+	return s.fits(start, exponent)
+}
+
+func (s *scanner) fits(start int, exponent bool) bool {
+	const safe = 300 // digits that fit whatever they are
+	if !exponent && s.i-start < safe {
+		return true
+	}
+	_, err := strconv.ParseFloat(string(s.b[start:s.i]), 64)
+	return err == nil
 }
 
 // add notes a member's name and reports whether it is the first of that name.
