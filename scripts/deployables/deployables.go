@@ -49,10 +49,33 @@ type Function struct {
 	Kind      string    `json:"kind"`
 	Auth      string    `json:"auth,omitempty"`
 	Raw       bool      `json:"raw,omitempty"`
+	Queue     *Queue    `json:"queue,omitempty"`
+	Topic     string    `json:"topic,omitempty"`
+	Ordering  bool      `json:"ordering,omitempty"`
+	Retry     *Retry    `json:"retry,omitempty"`
+	Cron      string    `json:"cron,omitempty"`
+	Timezone  string    `json:"timezone,omitempty"`
+	Lateness  string    `json:"max_lateness,omitempty"`
 	Resources Resources `json:"resources"`
 	Secrets   []string  `json:"secrets"`
 	Invokers  []string  `json:"invokers"`
 	Database  string    `json:"database"`
+}
+
+// Retry is how a delivery that failed is tried again.
+type Retry struct {
+	MaxAttempts int    `json:"max_attempts"`
+	MinBackoff  string `json:"min_backoff"`
+	MaxBackoff  string `json:"max_backoff"`
+	MaxAge      string `json:"max_age"`
+}
+
+// Queue is a Cloud Tasks queue, of the one function it calls.
+type Queue struct {
+	Retry
+	Name        string  `json:"name"`
+	Rate        float64 `json:"rate"`
+	Concurrency int     `json:"concurrency"`
 }
 
 // Resources is what an instance gets.

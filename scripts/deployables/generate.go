@@ -27,6 +27,7 @@ type artifact struct {
 var artifacts = []artifact{
 	{path: Aggregate + "/all_gen.go", content: aggregate},
 	{path: Aggregate + "/go.mod", content: aggregateModule},
+	{path: "shared/queue/consumers_gen.go", content: consumers},
 	{path: "tests/go.mod", content: importer("tests")},
 	{path: "scripts/go.mod", content: importer("scripts")},
 	{path: "go.work", content: workspace},
@@ -64,9 +65,12 @@ var (
 	aggregateText string
 	//go:embed cloudbuild.yaml.tmpl
 	cloudBuildText string
+	//go:embed consumers_gen.go.tmpl
+	consumersText string
 
-	templates = template.Must(template.New("all_gen.go").Parse(aggregateText))
+	templates = template.Must(template.New("all_gen.go").Funcs(template.FuncMap{"duration": duration}).Parse(aggregateText))
 	_         = template.Must(templates.New("cloudbuild.yaml").Parse(cloudBuildText))
+	_         = template.Must(templates.New("consumers_gen.go").Parse(consumersText))
 )
 
 func execute(name string, list []Function) ([]byte, error) {
@@ -84,6 +88,24 @@ func aggregate(_ string, list []Function) ([]byte, error) {
 		return nil, err
 	}
 	return format.Source(b)
+}
+
+// consumers is the table of shared/queue: who gets messages, and how often they
+// are tried.
+func consumers(_ string, list []Function) ([]byte, error) {
+	b, err := execute("consumers_gen.go", slices.DeleteFunc(slices.Clone(list), func(f Function) bool {
+		return f.Kind != KindTask && f.Kind != KindPubSub
+	}))
+	if err != nil {
+		return nil, err
+	}
+	return format.Source(b)
+}
+
+// duration is the Go expression of one in the list's form: 90s, 5m, 24h.
+func duration(text string) string {
+	n := len(text) - 1
+	return text[:n] + " * time." + map[byte]string{'s': "Second", 'm': "Minute", 'h': "Hour"}[text[n]]
 }
 
 func cloudBuild(_ string, list []Function) ([]byte, error) { return execute("cloudbuild.yaml", list) }
