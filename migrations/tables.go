@@ -27,7 +27,8 @@ func (g Group) Key() string {
 var Tables = map[string]Group{
 	"organizations": Tenant, "tenant_settings": Tenant, "memberships": Tenant, "roles": Tenant,
 	"invitations": Tenant, "projects": Tenant, "tasks": Tenant, "comments": Tenant, "attachments": Tenant,
-	"activity": Tenant, "jobs": Tenant, "outbox": Tenant, "processed_messages": Tenant,
+	"project_task_counts": Tenant,
+	"activity":            Tenant, "jobs": Tenant, "outbox": Tenant, "processed_messages": Tenant,
 	"idempotency_keys": Tenant, "subscriptions": Tenant, "invoices": Tenant, "usage_records": Tenant,
 	"sso_connections": Tenant, "sso_identities": Tenant, "tenant_hosts": Tenant,
 

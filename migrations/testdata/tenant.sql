@@ -7,6 +7,7 @@ insert into app.memberships (tenant_id, user_id, email, role, joined_at) values 
 insert into app.invitations (tenant_id, id, email, secret_hash, invited_by, expires_at) values ('$T', '$T', 'b@example.com', '\x00', '$U', now());
 insert into app.projects (tenant_id, id, name, owner_id, created_by) values ('$T', '$T', 'Apollo', '$U', '$U');
 insert into app.tasks (tenant_id, id, project_id, title, created_by, assignee_id) values ('$T', '$T', '$T', 'Write', '$U', '$U');
+insert into app.project_task_counts (tenant_id, project_id, slot, todo, in_progress, done) values ('$T', '$T', 0, 1, 0, 0);
 insert into app.comments (tenant_id, id, task_id, author_id, content) values ('$T', '$T', '$T', '$U', 'Done?');
 insert into app.attachments (tenant_id, id, task_id, uploaded_by, filename, size, content_type, object_key) values ('$T', '$T', '$T', '$U', 'a.txt', 1, 'text/plain', 'k');
 insert into app.activity (tenant_id, id, action, model, object_id) values ('$T', '$T', 'created', 'Task', '$T');
