@@ -60,6 +60,7 @@ func (s *service) create(ctx context.Context, by identity.Caller, in *createInpu
 			tx.Enqueue(assigned(t.ID, *in.Body.AssigneeID))
 		}
 		made := insertTask(tx, t.Task)
+		countTasks(tx, t.ProjectID, t.ID, tally{}.add(t.Status, 1))
 		tx.Record(activity.Created("Task", t.ID, t.values()))
 		tx.OnCommit(func() error {
 			if assignee != nil {

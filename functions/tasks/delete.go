@@ -50,6 +50,7 @@ func (s *service) delete(ctx context.Context, by identity.Caller, in *deleteInpu
 			return errProjectArchived
 		}
 		deleteTask(tx, in.ID, ids.New())
+		countTasks(tx, t.ProjectID, in.ID, tally{}.add(t.Status, -1))
 		tx.Record(activity.Deleted("Task", in.ID, activity.Changes{"deleted": {Old: false, New: true}}))
 		return nil
 	})

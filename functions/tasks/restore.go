@@ -41,6 +41,7 @@ func (s *service) restore(ctx context.Context, by identity.Caller, in *restoreIn
 			return errNotDeleted
 		}
 		restoreTask(tx, in.ID, *t.deletionID)
+		countTasks(tx, t.ProjectID, in.ID, tally{}.add(t.Status, 1))
 		restored = getTask(tx, in.ID)
 		tx.Record(activity.Restored("Task", in.ID, activity.Changes{"deleted": {Old: true, New: false}}))
 		return nil

@@ -104,14 +104,58 @@ func insertTask(tx *db.Tx, t Task) *db.Row[change] {
 		tx.Tenant(), t.ID, t.ProjectID, t.Title, t.Description, assigneeID(t), t.Status, t.Priority, t.DueDate, t.CreatedBy)
 }
 
+// tally is by how many a project's tasks of each status change.
+type tally struct{ todo, inProgress, done int }
+
+// add counts n more tasks of a status.
+func (c tally) add(status string, n int) tally {
+	switch status {
+	case statusTodo:
+		c.todo += n
+	case statusInProgress:
+		c.inProgress += n
+	case statusDone:
+		c.done += n
+	}
+	return c
+}
+
+// slots is into how many rows a project's counts are split, so that those who
+// write tasks of one project seldom wait for each other's commit.
+const slots = 16
+
+// countTasks keeps the counts of the tasks' project, in the transaction that
+// changes them. It wants the project held for share, and comes after the
+// change, as whoever shares the row waits from here to the commit. by is the
+// task, or for many tasks at once any one of them: a transaction that counts in
+// several projects uses one id and goes by the projects' ids, or two of them
+// could wait for each other.
+func countTasks(tx *db.Tx, project, by ids.ID, c tally) {
+	if c == (tally{}) {
+		return
+	}
+	db.Exec(tx, `
+		insert into app.project_task_counts as c (tenant_id, project_id, slot, todo, in_progress, done)
+		values ($1, $2, $3, $4, $5, $6)
+		on conflict (tenant_id, project_id, slot) do update
+		set todo = c.todo + excluded.todo, in_progress = c.in_progress + excluded.in_progress, done = c.done + excluded.done`,
+		tx.Tenant(), project, int(by[len(by)-1])%slots, c.todo, c.inProgress, c.done)
+}
+
 func getTask(tx *db.Tx, id ids.ID) *db.Row[row] {
 	return db.One(tx, scan, `select `+columns+` from app.tasks t `+joinAssignee+`
 		where t.tenant_id = $1 and t.id = $2 and t.deleted_at is null`, tx.Tenant(), id)
 }
 
 // lockTask reads a task that is about to change, deleted or not, with its
-// project, which stays as it is until the commit.
+// project, which stays as it is until the commit. The project is locked before
+// the task, as deleting a project does: the other way round each could wait for
+// the other.
 func lockTask(tx *db.Tx, id ids.ID) *db.Row[row] {
+	db.Exec(tx, `
+		select 1 from app.projects p
+		 where p.tenant_id = $1 and p.id = (select t.project_id from app.tasks t where t.tenant_id = $1 and t.id = $2)
+		   for share of p`, tx.Tenant(), id)
 	return db.One(tx, func(r pgx.CollectableRow) (row, error) {
 		var owner, creator ids.ID
 		var status string
@@ -180,12 +224,6 @@ func listTasks(tx *db.Tx, f filter, at page.Position) *db.Rows[row] {
 	if f.project != nil {
 		where = append(where, `t.project_id = `+arg(*f.project))
 	}
-	if f.status != "" {
-		where = append(where, `t.status = `+arg(f.status))
-	}
-	if f.priority != "" {
-		where = append(where, `t.priority = `+arg(f.priority))
-	}
 	if f.unassigned {
 		where = append(where, `t.assignee_id is null`)
 	} else if f.assignee != nil {
@@ -199,17 +237,59 @@ func listTasks(tx *db.Tx, f filter, at page.Position) *db.Rows[row] {
 	}
 	keyset, order, more := at.SQL(len(args)+1, "t")
 	where, args = append(where, keyset), append(args, more...)
+	limit := arg(at.Limit())
 	if f.search != "" {
 		ordering, after, border := at.Exclusive()
 		// The function's rows come in the list's order from the cursor on; the
 		// caller's own policy is applied to them again.
-		where = append(where, `t.id in (select s from app.search_tasks($1, `+arg(f.search)+`, `+arg(at.Limit())+`, `+arg(ordering)+`, `+
+		where = append(where, `t.id in (select s from app.search_tasks($1, `+arg(f.search)+`, `+limit+`, `+arg(ordering)+`, `+
 			arg(after)+`, `+arg(border)+`, `+arg(f.project)+`, `+arg(text(f.status))+`, `+arg(text(f.priority))+`, `+
 			arg(f.assignee)+`, `+arg(f.unassigned)+`, `+arg(text(f.dueBefore))+`, `+arg(text(f.dueAfter))+`) s)`)
 	}
-	sql := `select ` + columns + ` from (select * from app.tasks t where ` + strings.Join(where, " and ") + ` order by ` + order + ` limit ` + arg(at.Limit()) + `) t ` +
-		joinAssignee + ` order by ` + order
-	return db.Many(tx, scan, sql, args...)
+	common, end := strings.Join(where, " and "), ` order by `+order+` limit `+limit
+	var parts []string
+	for _, n := range f.narrowings() {
+		condition := common
+		if n.status != "" {
+			condition += ` and t.status = ` + arg(n.status)
+		}
+		if n.priority != "" {
+			condition += ` and t.priority = ` + arg(n.priority)
+		}
+		parts = append(parts, `select * from app.tasks t where `+condition+end)
+	}
+	rows := parts[0]
+	if len(parts) > 1 {
+		rows = `select * from ((` + strings.Join(parts, `) union all (`) + `)) t` + end
+	}
+	return db.Many(tx, scan, `select `+columns+` from (`+rows+`) t `+joinAssignee+` order by `+order, args...)
+}
+
+// narrowing is a status and a priority, empty for any.
+type narrowing struct{ status, priority string }
+
+// narrowings are the parts that a page is put together from. The index that
+// keeps a narrowed list in order leads with status and priority: a list that
+// names one of them reads a page's worth for each value of the other, and so
+// never more, however few tasks match. Not so for a member's tasks, which have
+// an index of their own, and for a search, which has its own way and must not
+// run thrice.
+func (f filter) narrowings() []narrowing {
+	one := []narrowing{{f.status, f.priority}}
+	if (f.status == "") == (f.priority == "") || f.assignee != nil || f.search != "" {
+		return one
+	}
+	var out []narrowing
+	if f.priority == "" {
+		for _, p := range []string{priorityLow, priorityMedium, priorityHigh} {
+			out = append(out, narrowing{f.status, p})
+		}
+		return out
+	}
+	for _, s := range []string{statusTodo, statusInProgress, statusDone} {
+		out = append(out, narrowing{s, f.priority})
+	}
+	return out
 }
 
 // text is null where s says nothing.

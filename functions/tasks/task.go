@@ -61,9 +61,12 @@ func (t Task) values() map[string]any {
 
 const (
 	statusTodo       = "todo"
-	priorityMedium   = "medium"
-	projectArchived  = "archived"
 	statusInProgress = "in_progress"
+	statusDone       = "done"
+	priorityLow      = "low"
+	priorityMedium   = "medium"
+	priorityHigh     = "high"
+	projectArchived  = "archived"
 )
 
 var (

@@ -129,6 +129,7 @@ func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, mat
 			tx.Enqueue(assigned(id, after.Assignee.ID))
 		}
 		changed := updateTask(tx, after.Task)
+		countTasks(tx, after.ProjectID, id, tally{}.add(before.Status, -1).add(after.Status, 1))
 		tx.Record(activity.Updated("Task", id, diff))
 		tx.OnCommit(func() error {
 			if assignee != nil {
