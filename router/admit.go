@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"net/netip"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -15,15 +14,6 @@ import (
 )
 
 const (
-	// sessionLife is how long this process believes a session's state that it
-	// was told by auth: the contract's bound on a revoked token's life.
-	sessionLife = 5 * time.Second
-	// liveLife is at least as long as auth leaves "live" in Redis. For as long
-	// after an outage "live" is not believed: the session may have been revoked
-	// while Redis could not be told.
-	liveLife    = 2 * time.Minute
-	maxSessions = 50_000
-
 	planLife = 60 * time.Second
 	maxPlans = 100_000
 )
@@ -33,17 +23,17 @@ var (
 	errRate    = errs.New(errs.TooMany, "rate_limited", "Too many requests.")
 )
 
-// admission decides, in one trip to Redis, whether a session still lives and
-// whether the request fits its budgets, and takes along the usage to count.
-// While Redis is down sessions are auth's to know and budgets are this
+// admission decides whether a session still lives and whether the request fits
+// its budgets: from what this process remembers and has leased, or in one trip
+// to Redis. While Redis is down sessions are auth's to know and budgets are this
 // process's own.
 type admission struct {
 	limits   LimitConfig
 	redis    *cache.Client
 	memory   *ratelimit.Memory
-	usage    *usage
+	leases   *ratelimit.Leases[holder]
 	ask      asker
-	sessions *cache.Local[session, bool]
+	sessions *sessions
 	plans    *cache.Local[ids.ID, int]
 	// distrust is until when "live" in Redis is not believed, in Unix
 	// nanoseconds.
@@ -57,49 +47,68 @@ type asker interface {
 	perMinute(ctx context.Context, tenant ids.ID) (int, error)
 }
 
-type session struct{ user, id ids.ID }
+// holder is whose a budget is: a tenant's, a person's, a person's in a tenant,
+// or an address's.
+type holder struct {
+	tenant, user ids.ID
+	address      string
+}
 
-func newAdmission(cfg LimitConfig, redis *cache.Client, memory *ratelimit.Memory, u *usage, ask asker, now func() time.Time) *admission {
-	return &admission{limits: cfg, redis: redis, memory: memory, usage: u, ask: ask, now: now,
-		sessions: cache.NewLocal[session, bool](cache.LocalConfig{Size: maxSessions, Now: now}),
+// String is the end of the budget's key in Redis.
+func (h holder) String() string {
+	switch {
+	case h.address != "":
+		return h.address
+	case h.tenant == ids.Nil:
+		return h.user.String()
+	case h.user == ids.Nil:
+		return h.tenant.String()
+	}
+	return h.tenant.String() + ":" + h.user.String()
+}
+
+type budget = ratelimit.Budget[holder]
+
+func newAdmission(cfg LimitConfig, redis *cache.Client, memory *ratelimit.Memory, ask asker, now func() time.Time) *admission {
+	return &admission{limits: cfg, redis: redis, memory: memory, ask: ask, now: now,
+		leases:   ratelimit.NewLeases[holder](cfg.Buckets, now),
+		sessions: newSessions(now),
 		plans:    cache.NewLocal[ids.ID, int](cache.LocalConfig{Size: maxPlans, KeepStale: keepKnown, Now: now}),
 	}
 }
 
-// admitScript: KEYS are the session, the day's usage, the buckets; ARGV the
-// usage to add, its tenant, then two per bucket. It gives {0 unknown, 1 live or
-// 2 revoked, then what rl_take gives}.
+// admitScript: KEYS are the session and the budgets; ARGV is 1 where there is a
+// session to look at, then what rl_lease wants. It gives {0 unknown, 1 live or
+// 2 revoked, then what rl_lease gives}; nothing is charged to a revoked session.
 var admitScript = cache.NewScript(ratelimit.Lua + `
-local n = tonumber(ARGV[1])
-if n > 0 then
-  redis.call('HINCRBY', KEYS[2], ARGV[2], ARGV[1])
-  redis.call('EXPIRE', KEYS[2], ` + strconv.Itoa(int(usageLife/time.Second)) + `)
+local state = 0
+if ARGV[1] == '1' then
+  local said = redis.call('GET', KEYS[1])
+  if said == 'revoked' then return {2} end
+  if said == 'live' then state = 1 end
 end
-local state = redis.call('GET', KEYS[1])
-if state == 'revoked' then return {2} end
-local out = rl_take(KEYS, 3, ARGV, 3)
-table.insert(out, 1, state == 'live' and 1 or 0)
+local out = rl_lease(KEYS, 2, ARGV, 2)
+table.insert(out, 1, state)
 return out
 `)
 
 // person admits a request with a token. d is set as soon as budgets were
 // looked at, whatever the verdict.
 func (a *admission) person(ctx context.Context, p *identity.Principal, essential bool) (d ratelimit.Decision, err error) {
-	var few [2]ratelimit.Bucket
-	buckets := a.buckets(ctx, few[:0], p, essential)
-	return a.admit(ctx, p, buckets)
+	var few [2]budget
+	return a.admit(ctx, p, a.budgets(ctx, few[:0], p, essential))
 }
 
 // address admits a request to a public route. A token that came along and
 // whose session has ended, or cannot be known to live, is not to be passed on.
 func (a *admission) address(ctx context.Context, p *identity.Principal, ip netip.Addr) (d ratelimit.Decision, token bool, err error) {
-	buckets := []ratelimit.Bucket{a.addressBucket(ip)}
+	few := [1]budget{a.addressBudget(ip)}
 	if p == nil {
 		p = &identity.Principal{}
 	}
-	d, err = a.admit(ctx, p, buckets)
+	d, err = a.admit(ctx, p, few[:])
 	if len(d.States) == 0 { // the session is revoked, and nothing was charged
-		d = a.memory.Take(buckets...)
+		d = a.memory.Take(few[0].Bucket())
 		err = nil
 		if !d.Allowed {
 			err = errRate.WithRetry(d.RetryAfter())
@@ -112,57 +121,69 @@ func (a *admission) address(ctx context.Context, p *identity.Principal, ip netip
 	return d, p.UserID != ids.Nil, err
 }
 
-func (a *admission) addressBucket(ip netip.Addr) ratelimit.Bucket {
-	return ratelimit.Bucket{Policy: ratelimit.Policy{Name: "ip", Limit: a.limits.IP, Window: time.Minute}, Key: ratelimit.AddressKey(ip)}
+func (a *admission) addressBudget(ip netip.Addr) budget {
+	return budget{Policy: perMinute("ip", a.limits.IP), Holder: holder{address: ratelimit.AddressKey(ip)}}
 }
 
 // stranger charges a refused request to its address in this process, for the
 // headers of the refusal; refusals that cost us nothing are not worth a trip.
 func (a *admission) stranger(ip netip.Addr) ratelimit.Decision {
-	return a.memory.Take(a.addressBucket(ip))
+	return a.memory.Take(a.addressBudget(ip).Bucket())
 }
 
-func (a *admission) buckets(ctx context.Context, out []ratelimit.Bucket, p *identity.Principal, essential bool) []ratelimit.Bucket {
-	user := p.UserID.String()
+func perMinute(name string, limit int) ratelimit.Policy {
+	return ratelimit.Policy{Name: name, Limit: limit, Window: time.Minute}
+}
+
+func (a *admission) budgets(ctx context.Context, out []budget, p *identity.Principal, essential bool) []budget {
 	switch {
 	case essential:
-		return append(out, ratelimit.Bucket{Policy: ratelimit.Policy{Name: "essential", Limit: a.limits.Essential, Window: time.Minute}, Key: user})
+		return append(out, budget{Policy: perMinute("essential", a.limits.Essential), Holder: holder{user: p.UserID}})
 	case !p.HasTenant():
-		return append(out, ratelimit.Bucket{Policy: ratelimit.Policy{Name: "user", Limit: a.limits.User, Window: time.Minute}, Key: user})
+		return append(out, budget{Policy: perMinute("user", a.limits.User), Holder: holder{user: p.UserID}})
 	}
-	limit, err := a.plans.Get(ctx, p.TenantID, func(ctx context.Context) (int, time.Duration, error) {
-		n, err := a.ask.perMinute(ctx, p.TenantID)
-		return n, planLife, err
-	})
-	if err != nil {
-		limit = a.limits.Tenant
+	limit, known := a.plans.Peek(p.TenantID)
+	if !known {
+		var err error
+		limit, err = a.plans.Get(ctx, p.TenantID, func(ctx context.Context) (int, time.Duration, error) {
+			n, err := a.ask.perMinute(ctx, p.TenantID)
+			return n, planLife, err
+		})
+		if err != nil {
+			limit = a.limits.Tenant
+		}
 	}
 	if limit == 0 { // the plan has no limit: the edge's own
 		limit = 1_000_000
 	}
-	tenant := p.TenantID.String()
 	return append(out,
-		ratelimit.Bucket{Policy: ratelimit.Policy{Name: "tenant", Limit: limit, Window: time.Minute}, Key: tenant},
-		ratelimit.Bucket{Policy: ratelimit.Policy{Name: "user", Limit: max(1, limit*a.limits.UserPercent/100), Window: time.Minute}, Key: tenant + ":" + user})
+		budget{Policy: perMinute("tenant", limit), Holder: holder{tenant: p.TenantID}},
+		budget{Policy: perMinute("user", max(1, limit*a.limits.UserPercent/100)), Holder: holder{tenant: p.TenantID, user: p.UserID}})
 }
 
-func (a *admission) admit(ctx context.Context, p *identity.Principal, buckets []ratelimit.Bucket) (d ratelimit.Decision, err error) {
-	state, d, err := a.trip(ctx, p, buckets)
-	if err != nil {
-		state = unknown
-		d = a.memory.Take(buckets...)
-		d.InProcess = true
-	}
-	if state == live && a.now().UnixNano() < a.distrust.Load() {
-		state = unknown
-	}
+func (a *admission) admit(ctx context.Context, p *identity.Principal, budgets []budget) (d ratelimit.Decision, err error) {
 	s := session{p.UserID, p.SessionID}
+	// Nobody, or another issuer's token: it has no session of ours.
+	known, asked, epoch := live, time.Time{}, uint64(0)
+	if s.id != ids.Nil {
+		known, asked, epoch = a.sessions.know(s)
+	}
+	if known == revoked {
+		return d, errRevoked
+	}
+	claim := a.leases.Begin(budgets...)
+	if claim.Settled && known == live {
+		return claim.Decision(), nil
+	}
+	said, d := a.trip(ctx, s, &claim, budgets)
 	switch {
-	case s.id == ids.Nil: // nobody, or another issuer's token: it has no session of ours
-	case state == revoked:
-		a.sessions.Put(s, false, sessionLife)
+	case said == revoked:
+		a.sessions.learn(s, false, asked, epoch)
 		return ratelimit.Decision{}, errRevoked
-	case state == unknown:
+	case s.id == ids.Nil:
+	case said == live && a.now().UnixNano() >= a.distrust.Load():
+		a.sessions.learn(s, true, asked, epoch)
+	case known == unknown:
 		if err := a.askSession(ctx, s); err != nil {
 			return d, err
 		}
@@ -173,48 +194,40 @@ func (a *admission) admit(ctx context.Context, p *identity.Principal, buckets []
 	return d, nil
 }
 
-const (
-	unknown = iota
-	live
-	revoked
-)
-
-func (a *admission) trip(ctx context.Context, p *identity.Principal, buckets []ratelimit.Bucket) (state int64, d ratelimit.Decision, err error) {
-	keys := make([]string, 2, 4)
-	keys[0], keys[1] = "sess:"+p.SessionID.String(), usageKey(a.now())
-	count, tenant := int64(0), "none"
-	if p.HasTenant() {
-		tenant = p.TenantID.String()
-		count = a.usage.take(p.TenantID)
+// trip asks Redis of the session and for what the claim lacks. Where Redis does
+// not answer, the budgets are this process's own.
+func (a *admission) trip(ctx context.Context, s session, claim *ratelimit.Ask[holder], budgets []budget) (state, ratelimit.Decision) {
+	keys, args := make([]string, 1, 3), make([]any, 1, 13)
+	keys[0], args[0] = "sess:none", 0
+	if s.id != ids.Nil {
+		keys[0], args[0] = "sess:"+s.id.String(), 1
 	}
-	args := make([]any, 2, 6)
-	args[0], args[1] = count, tenant
-	for _, b := range buckets {
-		keys, args = append(keys, b.RedisKey()), ratelimit.AppendArgs(args, b.Policy)
-	}
+	keys, args = claim.Append(keys, args)
 	reply, err := a.redis.Run(ctx, admitScript, keys, args...)
-	if err != nil {
-		a.usage.add(p.TenantID, count)
-		return unknown, d, err
+	list, _ := reply.([]any)
+	if err != nil || len(list) == 0 {
+		claim.Lose()
+	} else if said, _ := list[0].(int64); state(said) == revoked {
+		claim.Undo()
+		return revoked, ratelimit.Decision{}
+	} else if d, ok := claim.Settle(list[1:]); ok {
+		return state(said), d
 	}
-	list, ok := reply.([]any)
-	if !ok || len(list) == 0 {
-		return unknown, d, cache.ErrUnavailable
+	if claim.Paid() { // before Redis went away
+		return unknown, claim.Decision()
 	}
-	if state, ok = list[0].(int64); !ok || state == revoked {
-		return state, d, nil
+	var few [2]ratelimit.Bucket
+	buckets := few[:0]
+	for _, b := range budgets {
+		buckets = append(buckets, b.Bucket())
 	}
-	if d, ok = ratelimit.Decode(list[1:], buckets); !ok {
-		return unknown, d, cache.ErrUnavailable
-	}
-	return state, d, nil
+	d := a.memory.Take(buckets...)
+	d.InProcess = true
+	return unknown, d
 }
 
 func (a *admission) askSession(ctx context.Context, s session) error {
-	alive, err := a.sessions.Get(ctx, s, func(ctx context.Context) (bool, time.Duration, error) {
-		alive, err := a.ask.session(ctx, s.user, s.id)
-		return alive, sessionLife, err
-	})
+	alive, err := a.sessions.ask(ctx, s, func(ctx context.Context) (bool, error) { return a.ask.session(ctx, s.user, s.id) })
 	switch {
 	case err != nil:
 		return err
@@ -222,10 +235,4 @@ func (a *admission) askSession(ctx context.Context, s session) error {
 		return errRevoked
 	}
 	return nil
-}
-
-// forget drops what this process remembers of a person's sessions, after a
-// request of theirs that may have ended some.
-func (a *admission) forget(user ids.ID) {
-	a.sessions.DropIf(func(s session) bool { return s.user == user })
 }

@@ -17,9 +17,9 @@ func bareReverseProxy(at *url.URL, tr http.RoundTripper) http.Handler {
 	return &httputil.ReverseProxy{Transport: tr, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }}
 }
 
-// realRedis starts a server for a benchmark: the in-process one's interpreter
+// realRedis starts a server: of a benchmark, the in-process one's interpreter
 // would be most of what is measured.
-func realRedis(b *testing.B) string {
+func realRedis(b testing.TB) string {
 	b.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {

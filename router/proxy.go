@@ -11,6 +11,7 @@ import (
 
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/hop"
+	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/telemetry"
 )
 
@@ -93,15 +94,41 @@ var errAborted = errs.New(errs.Internal, "aborted", "The answer broke off.")
 // learn drops what this process remembers and an answer has made stale, so
 // that the instance that changed something sees it at once.
 func (a *App) learn(x *exchange, method string, status int) {
-	if status >= 300 || method == http.MethodGet || method == http.MethodHead {
+	if method == http.MethodGet || method == http.MethodHead {
 		return
 	}
 	switch x.route.Function {
 	case "auth", "users":
-		a.admission.forget(x.principal.UserID)
+		a.ended(x, status)
 	case "tenants", "billing":
-		a.hosts.known.DropIf(func(string) bool { return true })
-		a.admission.plans.Drop(x.principal.TenantID)
+		if status < 300 {
+			a.hosts.known.DropIf(func(string) bool { return true })
+			a.admission.plans.Drop(x.principal.TenantID)
+		}
+	}
+}
+
+// ended forgets the sessions that a request may have ended: the caller's, those
+// of the person that the path names, or, where only the function knows whose
+// (a password reset, a refresh token used twice), everybody's. That costs each
+// a question to Redis and no more.
+func (a *App) ended(x *exchange, status int) {
+	known := a.admission.sessions
+	switch {
+	case x.principal.UserID == ids.Nil:
+		begins := x.route.OperationID == "login" || x.route.OperationID == "register" || x.route.OperationID == "refresh"
+		reused := x.route.OperationID == "refresh" && status == http.StatusUnauthorized
+		if status < 300 && !begins || reused {
+			known.forgetAll()
+		}
+	case status < 300:
+		known.forget(x.principal.UserID)
+		if rest, ok := strings.CutPrefix(x.path, "/api/v1/users/"); ok {
+			named, _, _ := strings.Cut(rest, "/")
+			if user, err := ids.Parse(named); err == nil {
+				known.forget(user)
+			}
+		}
 	}
 }
 

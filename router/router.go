@@ -117,7 +117,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	if o.OpenAPI == nil {
 		o.OpenAPI = generatedOpenAPI
 	}
-	a := &App{cfg: cfg, log: o.Logger, now: o.Now, usage: newUsage(), nudge: &nudger{nudge: o.Nudge},
+	a := &App{cfg: cfg, log: o.Logger, now: o.Now, usage: newUsage(o.Now), nudge: &nudger{nudge: o.Nudge},
 		origins: map[string]bool{}, openapi: newText(o.OpenAPI), stop: make(chan struct{}),
 		health: cache.NewLocal[struct{}, health](cache.LocalConfig{Size: 1, Now: o.Now})}
 	if a.table, err = parseTable(o.Routes); err != nil {
@@ -140,7 +140,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	memory := ratelimit.NewMemory(cfg.Limits.Buckets, o.Now)
 	a.verifier = identity.NewVerifier(cfg.Identity, o.Keys)
 	a.hosts = newHosts(cfg, memory, a.upstreams.host)
-	a.admission = newAdmission(cfg.Limits, a.redis, memory, a.usage, a.upstreams, o.Now)
+	a.admission = newAdmission(cfg.Limits, a.redis, memory, a.upstreams, o.Now)
 	a.redis.OnChange(a.redisChanged)
 	a.yaml = sync.OnceValues(func() (text, error) { return toYAML(a.openapi.data) })
 	a.documents = a.ownDocuments()
@@ -148,7 +148,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	if a.telemetry = o.Telemetry; a.telemetry.On() {
 		a.Handler = traced(a.telemetry, a.Handler)
 	}
-	a.running.Go(func() { a.usage.run(a.stop, a.redis, a.now) })
+	a.running.Go(a.beat)
 	return a, nil
 }
 
@@ -218,7 +218,8 @@ func (a *App) Drain(ctx context.Context) error {
 			late = ctx.Err()
 		}
 	}
-	return errors.Join(late, a.usage.flush(context.WithoutCancel(ctx), a.redis, a.now()))
+	a.admission.leases.Close()
+	return errors.Join(late, a.settle(context.WithoutCancel(ctx)))
 }
 
 // Close ends the router: what is counted is written down, connections are
@@ -229,7 +230,8 @@ func (a *App) Close() error {
 		close(a.stop)
 		a.running.Wait()
 		a.nudge.idle.Wait()
-		err = errors.Join(a.usage.flush(context.Background(), a.redis, a.now()), a.redis.Close())
+		a.admission.leases.Close()
+		err = errors.Join(a.settle(context.Background()), a.redis.Close())
 		if t, ok := a.upstreams.rt.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()
 		}

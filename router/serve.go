@@ -240,7 +240,7 @@ func (a *App) finish(x *exchange, r *http.Request, begun time.Time) {
 		status = -status
 	}
 	if x.principal.HasTenant() && status != http.StatusUnauthorized && status != http.StatusTooManyRequests && status < 500 {
-		a.usage.add(x.principal.TenantID, 1)
+		a.usage.add(x.principal.TenantID)
 	}
 	if a.telemetry.On() {
 		if pattern, ok := x.ctx.Value(patternKey{}).(*string); ok {

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/coditect/platform/shared/cache"
 	"github.com/coditect/platform/shared/ids"
 )
@@ -14,79 +12,136 @@ import (
 const (
 	// usageLife is how long a day's counts wait in Redis to be collected.
 	usageLife = 40 * 24 * time.Hour
-	// usageBeat is how long a count waits in this process at most, and so what
-	// a crash can lose. A day's last second may be counted to the next.
+	// usageBeat is how long a count waits in this process, and so what a crash
+	// can lose: a second of counts per process, or all since Redis went away.
 	usageBeat = time.Second
+	// usageMark is how long Redis remembers which batch of this process it took
+	// last. A batch whose answer was lost is not counted twice within that.
+	usageMark = 24 * time.Hour
+	// usageBatch is how many tenants one trip counts, usageBound how many wait
+	// at most, each day's by itself. What does not fit is not counted.
+	usageBatch = 1000
+	usageBound = 200_000
 )
 
 // usageKey is a hash of tenant → requests for a day in UTC.
-func usageKey(now time.Time) string { return "usage:" + now.UTC().Format("2006-01-02") }
+func usageKey(day int64) string {
+	return "usage:" + time.Unix(day*secondsOfDay, 0).UTC().Format(time.DateOnly)
+}
 
-// usage counts answered requests by tenant until the next trip to Redis takes
-// them along. What no request takes is flushed each second, and at the end.
+const secondsOfDay = 24 * 60 * 60
+
+func dayOf(now time.Time) int64 { return now.Unix() / secondsOfDay }
+
+// usage counts answered requests by tenant and day, and writes them down in
+// batches. A batch has a number; until Redis has answered for it, the same batch
+// goes again under the same number, and Redis counts each number of a process
+// once. So a lost answer counts nothing twice, and loses nothing.
 type usage struct {
-	mu      sync.Mutex
-	pending map[ids.ID]int64
+	process string // names this process in Redis
+	now     func() time.Time
+
+	mu   sync.Mutex
+	days []*dayCounts // oldest first
+	size int
+	lost int64
+
+	flushing sync.Mutex
+	sequence int64
+	batch    *usageOf // sent, and not known to have arrived
 }
 
-func newUsage() *usage { return &usage{pending: map[ids.ID]int64{}} }
-
-func (u *usage) add(tenant ids.ID, n int64) {
-	if n == 0 || tenant == ids.Nil {
-		return
-	}
-	u.mu.Lock()
-	u.pending[tenant] += n
-	u.mu.Unlock()
+type dayCounts struct {
+	day    int64
+	counts map[ids.ID]int64
 }
 
-// take gives what is pending for a tenant and forgets it; who fails to write it
-// down adds it again.
-func (u *usage) take(tenant ids.ID) int64 {
+// usageOf is a batch: ARGV of its script.
+type usageOf struct {
+	keys []string
+	args []any
+}
+
+func newUsage(now func() time.Time) *usage { return &usage{process: ids.New().String(), now: now} }
+
+// add counts a request.
+func (u *usage) add(tenant ids.ID) {
+	day := dayOf(u.now())
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	n := u.pending[tenant]
-	if n != 0 {
-		delete(u.pending, tenant)
+	n := len(u.days)
+	if n == 0 || u.days[n-1].day < day {
+		u.days = append(u.days, &dayCounts{day, map[ids.ID]int64{}})
+		n++
 	}
-	return n
+	c := u.days[n-1].counts
+	had := len(c)
+	if u.size >= usageBound {
+		if _, known := c[tenant]; !known {
+			u.lost++
+			return
+		}
+	}
+	c[tenant]++
+	u.size += len(c) - had
 }
 
-// flush writes everything pending in one trip. A pipeline that failed half way
-// may count some requests twice; that is rarer than losing them all.
-func (u *usage) flush(ctx context.Context, c *cache.Client, now time.Time) error {
+var countScript = cache.NewScript(`
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+for i = 4, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+`)
+
+// next takes up to a batch of what waits.
+func (u *usage) next() *usageOf {
 	u.mu.Lock()
-	all := u.pending
-	u.pending = make(map[ids.ID]int64, len(all))
-	u.mu.Unlock()
-	if len(all) == 0 {
+	defer u.mu.Unlock()
+	for len(u.days) > 0 && len(u.days[0].counts) == 0 {
+		u.days = u.days[1:]
+	}
+	if len(u.days) == 0 {
 		return nil
 	}
-	key := usageKey(now)
-	err := c.Pipeline(ctx, func(p redis.Pipeliner) {
-		for tenant, n := range all {
-			p.HIncrBy(ctx, key, tenant.String(), n)
+	oldest := u.days[0]
+	u.sequence++
+	b := &usageOf{keys: []string{"usage:by:" + u.process, usageKey(oldest.day)},
+		args: append(make([]any, 0, 3+2*min(usageBatch, len(oldest.counts))), u.sequence, int(usageMark/time.Second), int(usageLife/time.Second))}
+	for tenant, n := range oldest.counts {
+		if len(b.args) >= 3+2*usageBatch {
+			break
 		}
-		p.Expire(ctx, key, usageLife)
-	})
-	if err != nil {
-		for tenant, n := range all {
-			u.add(tenant, n)
-		}
+		b.args = append(b.args, tenant.String(), n)
+		delete(oldest.counts, tenant)
+		u.size--
 	}
-	return err
+	return b
 }
 
-func (u *usage) run(stop <-chan struct{}, c *cache.Client, now func() time.Time) {
-	beat := time.NewTicker(usageBeat)
-	defer beat.Stop()
+// flush writes everything down that waits, until Redis fails to answer.
+func (u *usage) flush(ctx context.Context, c *cache.Client) error {
+	u.flushing.Lock()
+	defer u.flushing.Unlock()
 	for {
-		select {
-		case <-stop:
-			return
-		case <-beat.C:
-			// A failure keeps the counts; the log has Redis's state already.
-			_ = u.flush(context.Background(), c, now())
+		if u.batch == nil {
+			u.batch = u.next()
 		}
+		if u.batch == nil {
+			return nil
+		}
+		if _, err := c.Run(ctx, countScript, u.batch.keys, u.batch.args...); err != nil {
+			return err
+		}
+		u.batch = nil
 	}
+}
+
+// takeLost gives how many requests were not counted since it was asked last.
+func (u *usage) takeLost() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := u.lost
+	u.lost = 0
+	return n
 }

@@ -28,6 +28,9 @@ import (
 const routesJSON = `[
  {"function":"auth","operation_id":"login","method":"POST","path":"/api/v1/auth/login/","public":true,"max_body":1048576},
  {"function":"auth","operation_id":"logout","method":"POST","path":"/api/v1/auth/logout/","permission":"user","max_body":1048576},
+ {"function":"auth","operation_id":"refresh","method":"POST","path":"/api/v1/auth/refresh/","public":true,"max_body":1048576},
+ {"function":"auth","operation_id":"delete-session","method":"DELETE","path":"/api/v1/auth/sessions/{id}/","permission":"user","max_body":1048576},
+ {"function":"auth","operation_id":"confirm-password-reset","method":"POST","path":"/api/v1/auth/password-reset/confirm/","public":true,"max_body":1048576},
  {"function":"auth","operation_id":"jwks","method":"GET","path":"/.well-known/jwks.json","public":true,"max_body":1048576},
  {"function":"auth","operation_id":"session-state","method":"GET","path":"/internal/sessions/{user_id}/{session_id}/","permission":"internal","max_body":1048576},
  {"function":"tenants","operation_id":"get-current-tenant","method":"GET","path":"/api/v1/tenants/me/","permission":"member","open_when_suspended":true,"max_body":1048576},
@@ -52,6 +55,7 @@ type world struct {
 	signer    *identity.Signer
 	log       *lockedBuffer
 	nudges    atomic.Int64
+	ahead     atomic.Int64 // of the router's clock before the real one
 	env       map[string]string
 	hopKeys   *hop.Keys
 	server    *httptest.Server
@@ -201,7 +205,8 @@ func newWorld(t testing.TB, change ...func(*world, *Options)) *world {
 	w.hopKeys = hop.New(secrets.Parse(store, secrets.HopKey, secrets.ParseRing))
 	w.env = map[string]string{"REDIS_URL": "redis://" + w.mr.Addr(), "TOKEN_ISSUER": issuer, "REDIS_CIRCUIT_COOLDOWN": "50ms", "REDIS_TIMEOUT": "2s", "UPSTREAM_CIRCUIT_COOLDOWN": "50ms"}
 	o := Options{Transport: w.functions, Secrets: store, Keys: identity.StaticKeys(w.keys.Public()), Routes: []byte(routesJSON),
-		Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Nudge: func() { w.nudges.Add(1) }}
+		Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Nudge: func() { w.nudges.Add(1) },
+		Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }}
 	for _, c := range change {
 		c(w, &o)
 	}
@@ -213,6 +218,9 @@ func newWorld(t testing.TB, change ...func(*world, *Options)) *world {
 	t.Cleanup(func() { _ = app.Close() })
 	return w
 }
+
+// later lets time pass for the router.
+func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func setting(name, value string) func(*world, *Options) {
 	return func(w *world, _ *Options) { w.env[name] = value }

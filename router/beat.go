@@ -1,0 +1,30 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// beat writes down, each second, what this process counted, and gives back what
+// it leased and did not use. A failure keeps the counts; the log has Redis's
+// state already.
+func (a *App) beat() {
+	tick := time.NewTicker(usageBeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.stop:
+			return
+		case <-tick.C:
+			_ = a.settle(context.Background())
+			if n := a.usage.takeLost(); n > 0 {
+				a.log.Error("requests of too many organizations wait to be counted", "not_counted", n)
+			}
+		}
+	}
+}
+
+func (a *App) settle(ctx context.Context) error {
+	return errors.Join(a.usage.flush(ctx, a.redis), a.admission.leases.GiveBack(ctx, a.redis))
+}

@@ -1,0 +1,133 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/coditect/platform/shared/cache"
+	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/problem"
+)
+
+func TestUsageIsCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tenant := ids.New()
+	w.functions.limits[tenant] = 200
+	me := w.person(tenant)
+	status := 200
+	w.functions.answer = func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", problem.MediaType)
+		rw.WriteHeader(status)
+	}
+	counted := 0
+	for _, status = range []int{200, 201, 404, 422, 500, 503, 401, 429, 304} {
+		w.do(call{path: "/api/v1/projects/", token: me.token})
+		if status < 500 && status != 401 && status != 429 {
+			counted++
+		}
+	}
+	w.do(call{path: "/api/v1/projects/"})
+	if err := w.app.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := w.mr.HGet(usageKey(dayOf(time.Now())), tenant.String())
+	if got != fmt.Sprint(counted) {
+		t.Errorf("counted %s, want %d", got, counted)
+	}
+	if ttl := w.mr.TTL(usageKey(dayOf(time.Now()))); ttl <= 0 || ttl > usageLife {
+		t.Errorf("the count lives %v", ttl)
+	}
+	// What Redis does not take is kept for later.
+	w.mr.Close()
+	status = 200
+	w.do(call{path: "/api/v1/projects/", token: me.token})
+	if err := w.app.usage.flush(t.Context(), w.app.redis); err == nil {
+		t.Error("a flush to a dead Redis succeeded")
+	}
+	if err := w.mr.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool {
+		_ = w.app.usage.flush(context.Background(), w.app.redis)
+		return w.mr.HGet(usageKey(dayOf(time.Now())), tenant.String()) == fmt.Sprint(counted+1)
+	})
+}
+
+func redisClient(t *testing.T, address string) *cache.Client {
+	t.Helper()
+	c, err := cache.Open(cache.Config{URL: config.Secret("redis://" + address), Cooldown: time.Millisecond, Failures: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// A batch whose answer was lost goes again and is counted once; what was
+// counted meanwhile is not mixed into it.
+func TestABatchIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	now := time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
+	u := newUsage(func() time.Time { return now })
+	c := redisClient(t, w.mr.Addr())
+	a, b := ids.New(), ids.New()
+	u.add(a)
+	u.add(a)
+	u.add(b)
+	u.batch = u.next()
+	if _, err := c.Run(t.Context(), countScript, u.batch.keys, u.batch.args...); err != nil { // and nobody hears of it
+		t.Fatal(err)
+	}
+	u.add(a)
+	now = now.Add(time.Second) // another day
+	u.add(a)
+	for range 3 {
+		if err := u.flush(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		day    string
+		tenant ids.ID
+		want   string
+	}{{"2026-03-01", a, "3"}, {"2026-03-01", b, "1"}, {"2026-03-02", a, "1"}} {
+		if got := w.mr.HGet("usage:"+tt.day, tt.tenant.String()); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.day, got, tt.want)
+		}
+	}
+	if n := len(w.mr.Keys()); n != 3 {
+		t.Errorf("keys %v: one mark a process", w.mr.Keys())
+	}
+}
+
+func TestUsageOfManyTenantsGoesInBatchesAndIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := newUsage(time.Now)
+	for range usageBound + 7 {
+		u.add(ids.New())
+	}
+	if got := u.takeLost(); got != 7 || u.takeLost() != 0 {
+		t.Errorf("%d lost", got)
+	}
+	for day := u.days[0]; len(day.counts) > 2*usageBatch+1; { // the rest says nothing more
+		for id := range day.counts {
+			delete(day.counts, id)
+			u.size--
+			break
+		}
+	}
+	if err := u.flush(t.Context(), redisClient(t, w.mr.Addr())); err != nil {
+		t.Fatal(err)
+	}
+	fields, err := w.mr.HKeys(usageKey(dayOf(time.Now())))
+	if err != nil || len(fields) != 2*usageBatch+1 || u.size != 0 || u.sequence != 3 {
+		t.Errorf("%d written in %d batches, %d left: %v", len(fields), u.sequence, u.size, err)
+	}
+}
