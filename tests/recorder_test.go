@@ -33,7 +33,7 @@ type recorder struct {
 	seen map[string]statement
 }
 
-func newRecorder(t *testing.T, target string) *recorder {
+func newRecorder(t testing.TB, target string) *recorder {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
@@ -94,6 +94,15 @@ func (r *recorder) watcher() func(pgproto3.FrontendMessage) {
 			}
 		}
 	}
+}
+
+// take gives what was seen since it was called last, for one request.
+func (r *recorder) take() []statement {
+	out := r.statements()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.seen)
+	return out
 }
 
 func (r *recorder) statements() []statement {
