@@ -9,11 +9,13 @@ import (
 // stands before it; packages on one line do not import one another.
 var order = [][]string{
 	{"errs", "ids", "trips", "config", "subdomain"},
-	{"logs", "problem", "outbox"},
+	{"logs", "problem", "outbox", "blob"},
 	{"telemetry", "activity", "secrets"},
 	{"hop", "identity"},
 	{"idempotency", "page"},
 	{"db", "cache"},
+	{"queue"},
+	{"queue/tasks", "queue/events", "queue/push"},
 	{"ratelimit", "access"},
 	{"secrets/manager"},
 	{"api"},
