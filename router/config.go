@@ -42,6 +42,10 @@ type Config struct {
 
 	// Upstreams are the functions' addresses: auth=https://…,tenants=https://…
 	Upstreams Upstreams `env:"UPSTREAMS"`
+	// Nudge is the address of the function that relays the outbox. It is told,
+	// by a signed POST /internal/relay/, as soon as a request left messages.
+	// Empty leaves them to the schedule.
+	Nudge Address `env:"ROUTER_NUDGE_URL"`
 
 	Limits   LimitConfig
 	Timeouts TimeoutConfig
@@ -79,6 +83,8 @@ type TimeoutConfig struct {
 	Answer time.Duration `env:"UPSTREAM_ANSWER_TIMEOUT" envDefault:"28s"`
 	// Internal bounds one of the router's own questions to a function.
 	Internal time.Duration `env:"UPSTREAM_INTERNAL_TIMEOUT" envDefault:"2s"`
+	// Nudge bounds one nudge of the relay.
+	Nudge time.Duration `env:"ROUTER_NUDGE_TIMEOUT" envDefault:"10s"`
 	// Failures in a row of a function open its circuit, for Cooldown.
 	Failures uint32        `env:"UPSTREAM_CIRCUIT_FAILURES" envDefault:"5"`
 	Cooldown time.Duration `env:"UPSTREAM_CIRCUIT_COOLDOWN" envDefault:"2s"`
@@ -92,13 +98,30 @@ func (u *Upstreams) UnmarshalText(text []byte) error {
 	out := Upstreams{}
 	for _, pair := range strings.Split(string(text), ",") {
 		name, address, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		a, err := url.Parse(address)
-		if !ok || name == "" || err != nil || a.Host == "" || a.Scheme != "http" && a.Scheme != "https" || strings.Trim(a.Path, "/") != "" || a.RawQuery != "" {
+		var a Address
+		if err := a.UnmarshalText([]byte(address)); !ok || name == "" || address == "" || err != nil {
 			return errors.New("not name=http(s)://host pairs")
 		}
-		out[name] = &url.URL{Scheme: a.Scheme, Host: a.Host}
+		out[name] = a.URL
 	}
 	*u = out
+	return nil
+}
+
+// Address is where one function is; its URL is nil where none was given.
+type Address struct{ *url.URL }
+
+// UnmarshalText reads http(s)://host.
+func (a *Address) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		a.URL = nil
+		return nil
+	}
+	u, err := url.Parse(string(text))
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("not http(s)://host")
+	}
+	a.URL = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return nil
 }
 
@@ -137,7 +160,7 @@ func (c Config) Validate() error {
 	}
 	for name, v := range map[string]time.Duration{
 		"ROUTER_TIMEOUT": t.Total, "ROUTER_HEADER_TIMEOUT": t.Header, "ROUTER_BODY_TIMEOUT": t.Body, "ROUTER_IDLE_TIMEOUT": t.Idle,
-		"UPSTREAM_DIAL_TIMEOUT": t.Dial, "UPSTREAM_ANSWER_TIMEOUT": t.Answer, "UPSTREAM_INTERNAL_TIMEOUT": t.Internal, "UPSTREAM_CIRCUIT_COOLDOWN": t.Cooldown,
+		"UPSTREAM_DIAL_TIMEOUT": t.Dial, "UPSTREAM_ANSWER_TIMEOUT": t.Answer, "UPSTREAM_INTERNAL_TIMEOUT": t.Internal, "UPSTREAM_CIRCUIT_COOLDOWN": t.Cooldown, "ROUTER_NUDGE_TIMEOUT": t.Nudge,
 	} {
 		if v <= 0 {
 			bad(name, "must be above 0")

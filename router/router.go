@@ -45,8 +45,8 @@ type Options struct {
 	// adds nothing.
 	Wrap func(http.RoundTripper) http.RoundTripper
 	// Nudge is called, one call at a time, when a function left messages in
-	// the outbox. nil leaves them to the schedule.
-	Nudge func()
+	// the outbox, beside the answer. nil tells whom the configuration names.
+	Nudge func(context.Context) error
 	// Secrets holds the hop key; nil is what the platform mounted.
 	Secrets *secrets.Store
 	// Keys verify our own tokens; nil fetches auth's public document.
@@ -117,7 +117,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	if o.OpenAPI == nil {
 		o.OpenAPI = generatedOpenAPI
 	}
-	a := &App{cfg: cfg, log: o.Logger, now: o.Now, usage: newUsage(o.Now), nudge: &nudger{nudge: o.Nudge},
+	a := &App{cfg: cfg, log: o.Logger, now: o.Now, usage: newUsage(o.Now),
 		origins: map[string]bool{}, openapi: newText(o.OpenAPI), stop: make(chan struct{}),
 		health: cache.NewLocal[struct{}, health](cache.LocalConfig{Size: 1, Now: o.Now})}
 	if a.table, err = parseTable(o.Routes); err != nil {
@@ -148,6 +148,10 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	if a.telemetry = o.Telemetry; a.telemetry.On() {
 		a.Handler = traced(a.telemetry, a.Handler)
 	}
+	if at := cfg.Nudge.URL; o.Nudge == nil && at != nil {
+		o.Nudge = func(ctx context.Context) error { return a.upstreams.relay(ctx, at) }
+	}
+	a.nudge = newNudger(cfg.Timeouts.Nudge, a.log, o.Nudge)
 	a.running.Go(a.beat)
 	return a, nil
 }
@@ -229,7 +233,7 @@ func (a *App) Close() error {
 	a.stopping.Do(func() {
 		close(a.stop)
 		a.running.Wait()
-		a.nudge.idle.Wait()
+		a.nudge.close()
 		a.admission.leases.Close()
 		err = errors.Join(a.settle(context.Background()), a.redis.Close())
 		if t, ok := a.upstreams.rt.(interface{ CloseIdleConnections() }); ok {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/coditect/platform/shared/hop"
@@ -230,23 +229,4 @@ func TestAnswersAreCleanedOfWhatIsOurs(t *testing.T) {
 		t.Errorf("headers %v", h)
 	}
 	until(t, func() bool { return w.nudges.Load() == 1 })
-}
-
-func TestNudgesAreCoalesced(t *testing.T) {
-	t.Parallel()
-	gate, runs := make(chan struct{}), atomic.Int64{}
-	n := &nudger{nudge: func() { runs.Add(1); <-gate }}
-	n.poke()
-	until(t, func() bool { return runs.Load() == 1 })
-	for range 100 {
-		n.poke()
-	}
-	gate <- struct{}{}
-	until(t, func() bool { return runs.Load() == 2 })
-	gate <- struct{}{}
-	n.idle.Wait()
-	if runs.Load() != 2 {
-		t.Errorf("%d nudges", runs.Load())
-	}
-	(&nudger{}).poke()
 }

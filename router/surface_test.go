@@ -285,7 +285,7 @@ func TestConfigurationIsRefusedWhole(t *testing.T) {
 	t.Parallel()
 	bad := map[string]string{
 		"DEPLOYMENT_ENVIRONMENT": "moon", "BASE_DOMAIN": "Not A Host", "PLAIN_HOSTS": "10.0.0.1", "ALLOWED_ORIGINS": "https://a.example/path", "TRUSTED_HOPS": "-1",
-		"UPSTREAMS": "auth", "RATE_TENANT_PER_MINUTE": "0", "ROUTER_TIMEOUT": "0s", "REDIS_URL": "x",
+		"UPSTREAMS": "auth", "ROUTER_NUDGE_URL": "relay", "ROUTER_NUDGE_TIMEOUT": "0s", "RATE_TENANT_PER_MINUTE": "0", "ROUTER_TIMEOUT": "0s", "REDIS_URL": "x",
 	}
 	_, err := Open(t.Context(), config.Map(bad), Options{})
 	if err == nil {

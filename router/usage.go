@@ -20,7 +20,7 @@ const (
 	usageMark = 24 * time.Hour
 	// usageBatch is how many tenants one trip counts, usageBound how many wait
 	// at most, each day's by itself. What does not fit is not counted.
-	usageBatch = 1000
+	usageBatch = 500
 	usageBound = 200_000
 )
 
@@ -39,6 +39,7 @@ func dayOf(now time.Time) int64 { return now.Unix() / secondsOfDay }
 // once. So a lost answer counts nothing twice, and loses nothing.
 type usage struct {
 	process string // names this process in Redis
+	bound   int
 	now     func() time.Time
 
 	mu   sync.Mutex
@@ -62,7 +63,7 @@ type usageOf struct {
 	args []any
 }
 
-func newUsage(now func() time.Time) *usage { return &usage{process: ids.New().String(), now: now} }
+func newUsage(now func() time.Time) *usage { return &usage{process: ids.New().String(), bound: usageBound, now: now} }
 
 // add counts a request.
 func (u *usage) add(tenant ids.ID) {
@@ -76,7 +77,7 @@ func (u *usage) add(tenant ids.ID) {
 	}
 	c := u.days[n-1].counts
 	had := len(c)
-	if u.size >= usageBound {
+	if u.size >= u.bound {
 		if _, known := c[tenant]; !known {
 			u.lost++
 			return

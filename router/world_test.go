@@ -205,7 +205,7 @@ func newWorld(t testing.TB, change ...func(*world, *Options)) *world {
 	w.hopKeys = hop.New(secrets.Parse(store, secrets.HopKey, secrets.ParseRing))
 	w.env = map[string]string{"REDIS_URL": "redis://" + w.mr.Addr(), "TOKEN_ISSUER": issuer, "REDIS_CIRCUIT_COOLDOWN": "50ms", "REDIS_TIMEOUT": "2s", "UPSTREAM_CIRCUIT_COOLDOWN": "50ms"}
 	o := Options{Transport: w.functions, Secrets: store, Keys: identity.StaticKeys(w.keys.Public()), Routes: []byte(routesJSON),
-		Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Nudge: func() { w.nudges.Add(1) },
+		Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Nudge: func(context.Context) error { w.nudges.Add(1); return nil },
 		Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }}
 	for _, c := range change {
 		c(w, &o)
