@@ -197,6 +197,7 @@ func checkQuery(_ *Deps, next handle) handle {
 		if err != nil {
 			return errs.New(errs.Malformed, "malformed_query", "The query string cannot be read.")
 		}
+		c.query = query
 		var faults []errs.Field
 		for name, values := range query {
 			at := "query." + strings.ToValidUTF8(name, "?")

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"crypto/sha256"
+	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/logs"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/page"
 )
@@ -21,6 +25,8 @@ type call struct {
 	r  *http.Request
 	d  *Deps
 	op *served
+	// ctx outlives the request's deadline: what answers and logs uses it.
+	ctx context.Context //nolint:containedctx // a call is one request's
 
 	requestID string
 	caller    identity.Caller
@@ -30,6 +36,8 @@ type call struct {
 	admitted bool
 	body     []byte
 	nulls    []errs.Field
+	query    url.Values    // of the URL, once checkQuery has read it
+	bound    *page.Binding // see binding
 	tracker  *outbox.Tracker
 
 	failure  error
@@ -42,7 +50,8 @@ type call struct {
 type callKey struct{}
 
 // callContext finds the call of a request with one look-up and no allocation
-// per value.
+// per value: of the attributes of log lines none either, as long as nothing is
+// logged.
 type callContext struct {
 	context.Context
 	call *call
@@ -52,7 +61,22 @@ func (c callContext) Value(key any) any {
 	if _, ours := key.(callKey); ours {
 		return c.call
 	}
+	if logs.Asked(key) {
+		return logs.With(c.Context, c.call.who()...).Value(key)
+	}
 	return c.Context.Value(key)
+}
+
+// who is what every log line of the request tells of it and of its caller.
+func (c *call) who() []slog.Attr {
+	who := append(make([]slog.Attr, 0, 3), slog.String("request_id", c.requestID))
+	if c.caller.UserID != ids.Nil {
+		who = append(who, slog.String("user_id", c.caller.UserID.String()))
+	}
+	if c.caller.HasTenant() {
+		who = append(who, slog.String("tenant_id", c.caller.TenantID.String()))
+	}
+	return who
 }
 
 func callOf(ctx context.Context) *call {
@@ -79,26 +103,27 @@ func (c *call) refuse(err error) error {
 // binding ties cursors to this list: its tenant, its operation and every
 // parameter that chooses or sorts rows.
 func (c *call) binding() page.Binding {
-	b := page.Binding{Operation: c.op.ID, Filters: c.filters(), Tenant: c.caller.TenantID}
-	if !c.op.needsTenant() {
-		b.User = c.caller.UserID
+	if c.bound == nil {
+		c.bound = &page.Binding{Operation: c.op.ID, Filters: c.filters(), Tenant: c.caller.TenantID}
+		if !c.op.needsTenant() {
+			c.bound.User = c.caller.UserID
+		}
 	}
-	return b
+	return *c.bound
 }
 
 func (c *call) filters() string {
 	h := sha256.New()
 	h.Write([]byte(canonical(c.r.URL.Path)))
-	query := c.r.URL.Query()
-	names := make([]string, 0, len(query))
-	for name := range query {
+	names := make([]string, 0, len(c.query))
+	for name := range c.query {
 		if name != "cursor" && name != "page_size" {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		h.Write([]byte("\x00" + name + "\x00" + query.Get(name)))
+		h.Write([]byte("\x00" + name + "\x00" + c.query.Get(name)))
 	}
 	return string(h.Sum(nil))
 }
@@ -120,7 +145,8 @@ func (c *call) pageURL(at page.Cursor) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	query := c.r.URL.Query()
+	query := url.Values{}
+	maps.Copy(query, c.query)
 	query.Set("cursor", text)
 	return (&url.URL{Path: canonical(c.r.URL.Path), RawQuery: query.Encode()}).String(), nil
 }

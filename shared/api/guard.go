@@ -1,14 +1,12 @@
 package api
 
 import (
-	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
-	"github.com/coditect/platform/shared/logs"
 )
 
 // maxToken bounds what is parsed as a token: a header of thousands of dots is
@@ -57,20 +55,8 @@ func authenticate(d *Deps, next handle) handle {
 			}
 		}
 		c.caller.RequestID = c.requestID
-		if c.caller.UserID != ids.Nil {
-			c.r = c.r.WithContext(logs.With(c.r.Context(), c.who()...))
-		}
 		return next(c)
 	}
-}
-
-// who is what every log line of the request tells of its caller.
-func (c *call) who() []slog.Attr {
-	who := append(make([]slog.Attr, 0, 2), slog.String("user_id", c.caller.UserID.String()))
-	if c.caller.HasTenant() {
-		who = append(who, slog.String("tenant_id", c.caller.TenantID.String()))
-	}
-	return who
 }
 
 func (c *call) identify(d *Deps) error {

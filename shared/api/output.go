@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/page"
@@ -26,6 +27,7 @@ type answer struct {
 	contentType, etag, location, link string
 	header                            http.Header // what is rarer
 	body                              []byte
+	buffer                            *bytes.Buffer // body's, to be used again; nil for a body of another origin
 	stream                            func(ctx context.Context, w io.Writer) error
 }
 
@@ -55,11 +57,11 @@ func (*Item[T]) versioned() {}
 func (*Item[T]) defaultStatus(string) int { return http.StatusOK }
 
 func (i *Item[T]) render(c *call) (*answer, error) {
-	body, err := encode(i.Body)
+	a, err := encoded(c.op.Status, i.Body)
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{status: c.op.Status, contentType: jsonType, body: body, etag: etagOf(i.version, body), location: i.location}
+	a.etag, a.location = etagOf(i.version, a.body), i.location
 	if i.created && a.status == http.StatusOK {
 		a.status = http.StatusCreated
 	}
@@ -88,11 +90,12 @@ func Accepted[T any](location string, body T) *Value[T] {
 func (*Value[T]) defaultStatus(string) int { return http.StatusOK }
 
 func (v *Value[T]) render(c *call) (*answer, error) {
-	body, err := encode(v.Body)
+	a, err := encoded(c.op.Status, v.Body)
 	if err != nil {
 		return nil, err
 	}
-	return &answer{status: c.op.Status, contentType: jsonType, body: body, location: v.location}, nil
+	a.location = v.location
+	return a, nil
 }
 
 // List is the answer with a page of a list.
@@ -140,11 +143,12 @@ func (l *List[T]) render(c *call) (*answer, error) {
 	if l.Body.Results == nil {
 		l.Body.Results = []T{}
 	}
-	body, err := encode(l.Body)
+	a, err := encoded(c.op.Status, &l.Body)
 	if err != nil {
 		return nil, err
 	}
-	return &answer{status: c.op.Status, contentType: jsonType, body: body, link: strings.Join(links, ", ")}, nil
+	a.link = strings.Join(links, ", ")
+	return a, nil
 }
 
 // Empty is an answer without a body: 204, or the Spec's status.
@@ -188,13 +192,30 @@ func (s *Stream) render(c *call) (*answer, error) {
 	return &answer{status: c.op.Status, contentType: s.contentType, stream: s.write}, nil
 }
 
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(512)
-	enc := json.NewEncoder(&b)
+// buffers are of answers that were sent. A page is many kilobytes, made and
+// thrown away at each request.
+var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 1024)) }}
+
+// maxKept is the largest buffer, in bytes, that is worth keeping: one export
+// must not hold its memory for good.
+const maxKept = 256 << 10
+
+// encoded is the answer with v as its body.
+func encoded(status int, v any) (*answer, error) {
+	b, _ := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false) // the answer is never HTML, and & in addresses stays readable
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	return &answer{status: status, contentType: jsonType, body: b.Bytes(), buffer: b}, nil
+}
+
+// release gives the buffer back, once the body was sent and nobody reads it.
+func (a *answer) release() {
+	if b := a.buffer; b != nil && b.Cap() <= maxKept {
+		a.body, a.buffer = nil, nil
+		buffers.Put(b)
+	}
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/coditect/platform/shared/idempotency"
 	"github.com/coditect/platform/shared/ids"
-	"github.com/coditect/platform/shared/logs"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/problem"
 	"github.com/coditect/platform/shared/telemetry"
@@ -46,11 +45,8 @@ func requestID(r *http.Request) string {
 func answering(d *Deps, next handle) handle {
 	return func(c *call) error {
 		c.requestID = requestID(c.r)
-		c.w.Header().Set(headerRequestID, c.requestID)
 		ctx, tracker := outbox.Track(telemetry.Extract(c.r.Context(), c.r.Header))
-		ctx = logs.With(ctx, slog.String("request_id", c.requestID))
-		c.tracker = tracker
-		c.r = c.r.WithContext(callContext{ctx, c})
+		c.tracker, c.ctx = tracker, callContext{ctx, c}
 		err := next(c)
 		if d.CheckResponses && c.op != nil {
 			if breach := c.breach(err); breach != nil {
@@ -93,30 +89,26 @@ func (c *call) send(err error) {
 	if err != nil || a == nil {
 		a = c.refusal(err)
 	}
-	h := c.w.Header()
-	maps.Copy(h, a.header)
-	set := func(name, value string) {
-		if value != "" {
-			h.Set(name, value)
-		}
-	}
-	set("Content-Type", a.contentType)
-	set("ETag", a.etag)
-	set("Location", a.location)
-	set("Link", a.link)
-	h.Set("X-Content-Type-Options", "nosniff")
+	h := newHeaders(c.w.Header())
+	maps.Copy(h.to, a.header)
+	h.set(headerRequestID, c.requestID)
+	h.set("Content-Type", a.contentType)
+	h.set("Etag", a.etag)
+	h.set("Location", a.location)
+	h.set("Link", a.link)
+	h.set("X-Content-Type-Options", "nosniff")
 	switch {
 	case c.op != nil && c.op.Public && !c.op.Sealed && c.r.Method == http.MethodGet && a.status == http.StatusOK:
 	case c.op != nil && !c.op.Sealed && a.etag != "" && (a.status == http.StatusOK || a.status == http.StatusNotModified):
-		h.Set("Cache-Control", "private, no-cache") // kept by the client, asked about each time
+		h.set("Cache-Control", "private, no-cache") // kept by the client, asked about each time
 	default:
-		h.Set("Cache-Control", "no-store")
+		h.set("Cache-Control", "no-store")
 	}
 	if c.replayed {
-		h.Set("Idempotent-Replayed", "true")
+		h.set("Idempotent-Replayed", "true")
 	}
 	if c.tracker.Count() > 0 {
-		h.Set("X-Coditect-Outbox", "1")
+		h.set("X-Coditect-Outbox", "1")
 	}
 	c.status, c.sent = a.status, true
 	if a.stream != nil && err == nil {
@@ -124,12 +116,31 @@ func (c *call) send(err error) {
 		return
 	}
 	if a.status != http.StatusNotModified && a.status != http.StatusNoContent {
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+		h.set("Content-Length", strconv.Itoa(len(a.body)))
 	}
 	c.w.WriteHeader(a.status)
 	if c.r.Method != http.MethodHead && len(a.body) > 0 {
 		_, _ = c.w.Write(a.body) // the client has gone: nobody is left to tell
 	}
+	a.release()
+}
+
+// headers sets fields of an answer. Names are in canonical form; the values of
+// all share one array, as one each is most of what an answer allocates.
+type headers struct {
+	to     http.Header
+	values []string
+}
+
+func newHeaders(to http.Header) headers { return headers{to, make([]string, 0, 10)} }
+
+func (h *headers) set(name, value string) {
+	if value == "" {
+		return
+	}
+	h.values = append(h.values, value)
+	n := len(h.values)
+	h.to[name] = h.values[n-1 : n : n]
 }
 
 func (c *call) stream(a *answer) {
@@ -137,8 +148,8 @@ func (c *call) stream(a *answer) {
 	if c.r.Method == http.MethodHead {
 		return
 	}
-	if err := a.stream(c.r.Context(), io.Writer(c.w)); err != nil {
-		c.d.Logger.LogAttrs(c.r.Context(), slog.LevelError, "stream broke off", c.attrs(slog.String("error", err.Error()))...)
+	if err := a.stream(c.ctx, io.Writer(c.w)); err != nil {
+		c.d.Logger.LogAttrs(c.ctx, slog.LevelError, "stream broke off", c.attrs(slog.String("error", err.Error()))...)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -181,7 +192,7 @@ func replay(r idempotency.Response) *answer {
 // log writes the line of a request that failed on our side; what a client did
 // wrong is counted by the edge.
 func (c *call) log(l *slog.Logger, err error) {
-	ctx := c.r.Context()
+	ctx := c.ctx
 	level := slog.LevelDebug
 	if c.status >= http.StatusInternalServerError {
 		level = slog.LevelError
@@ -207,15 +218,12 @@ func (c *call) attrs(more ...slog.Attr) []slog.Attr {
 	if c.op != nil {
 		out = append(out, slog.String("operation", c.op.ID))
 	}
-	if c.caller.UserID != ids.Nil {
-		out = append(out, c.who()...) // the context that told it ended with the deadline
-	}
 	return append(out, more...)
 }
 
 func deadline(d *Deps, next handle) handle {
 	return func(c *call) error {
-		ctx, stop := context.WithTimeout(c.r.Context(), d.Timeout)
+		ctx, stop := context.WithTimeout(c.ctx, d.Timeout)
 		defer stop()
 		// The answer is sent after the work, outside its deadline.
 		outer := c.r

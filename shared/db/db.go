@@ -103,6 +103,7 @@ func newPool(url string, size int32, connect time.Duration) (*pgxpool.Pool, erro
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	cfg.ConnConfig.StatementCacheCapacity = 0
 	cfg.ConnConfig.DescriptionCacheCapacity = 0
+	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error { registerIDs(c.TypeMap()); return nil }
 	cfg.MinConns = 0
 	cfg.MaxConnIdleTime = 5 * time.Minute
 	cfg.HealthCheckPeriod = time.Minute

@@ -89,6 +89,12 @@ func With(ctx context.Context, attrs ...slog.Attr) context.Context {
 	return context.WithValue(ctx, contextKey{}, append(all, attrs...))
 }
 
+// Asked reports whether a look-up in a context is for the attributes of its
+// lines. A context of another package's answers it with what [With], over what
+// it knows, puts there: attributes that few requests log are then made by those
+// few alone.
+func Asked(key any) bool { _, ok := key.(contextKey); return ok }
+
 func carried(ctx context.Context) []slog.Attr {
 	attrs, _ := ctx.Value(contextKey{}).([]slog.Attr)
 	return attrs

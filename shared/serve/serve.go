@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coditect/platform/shared/api"
@@ -43,6 +44,9 @@ const retryAfter = 2 * time.Second
 type Instance struct {
 	open   Open
 	lookup config.Lookup
+
+	// serving is app until the end: requests after the first take no lock.
+	serving atomic.Pointer[App]
 
 	mu     sync.Mutex
 	app    *App
@@ -75,6 +79,9 @@ func (i *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (i *Instance) get(ctx context.Context) (*App, error) {
+	if app := i.serving.Load(); app != nil {
+		return app, nil
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
@@ -89,6 +96,7 @@ func (i *Instance) get(ctx context.Context) (*App, error) {
 		return nil, errOpening.WithCause(err)
 	}
 	i.app = app
+	i.serving.Store(app)
 	return app, nil
 }
 
@@ -98,6 +106,7 @@ func (i *Instance) Close(ctx context.Context) error {
 	i.mu.Lock()
 	app, again := i.app, i.closed
 	i.closed = true
+	i.serving.Store(nil)
 	i.mu.Unlock()
 	if again || app == nil || app.Close == nil {
 		return nil
