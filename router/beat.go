@@ -25,6 +25,23 @@ func (a *App) beat() {
 	}
 }
 
+// linesBeat is how long a line of the access log may wait.
+const linesBeat = 100 * time.Millisecond
+
+// writeLines writes the access log out.
+func (a *App) writeLines() {
+	tick := time.NewTicker(linesBeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.stop:
+			return
+		case <-tick.C:
+			_ = a.lines.flush() // a log that cannot be written has nowhere to say so
+		}
+	}
+}
+
 func (a *App) settle(ctx context.Context) error {
 	return errors.Join(a.usage.flush(ctx, a.redis), a.admission.leases.GiveBack(ctx, a.redis))
 }

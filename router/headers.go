@@ -35,8 +35,9 @@ func set(names ...string) map[string]bool {
 // forward copies the headers that functions may see. Values are shared.
 func forward(from http.Header) http.Header {
 	to := make(http.Header, len(from)+3)
+	connection := from["Connection"]
 	for name, values := range from {
-		if passed[name] && !namedByConnection(from, name) {
+		if passed[name] && !namedByConnection(connection, name) {
 			to[name] = values
 		}
 	}
@@ -49,8 +50,8 @@ func forward(from http.Header) http.Header {
 var noValue = []string{""}
 
 // namedByConnection reports whether Connection makes a header the hop's own.
-func namedByConnection(h http.Header, name string) bool {
-	for _, line := range h["Connection"] {
+func namedByConnection(connection []string, name string) bool {
+	for _, line := range connection {
 		for option := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.TrimSpace(option), name) {
 				return true
@@ -62,8 +63,9 @@ func namedByConnection(h http.Header, name string) bool {
 
 // answer copies a function's headers into ours.
 func answer(to, from http.Header) {
+	connection := from["Connection"]
 	for name, values := range from {
-		if held[name] || len(name) > 10 && strings.EqualFold(name[:11], "X-Coditect-") || namedByConnection(from, name) {
+		if held[name] || len(name) > 10 && strings.EqualFold(name[:11], "X-Coditect-") || namedByConnection(connection, name) {
 			continue
 		}
 		if name == "Vary" {

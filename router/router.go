@@ -51,7 +51,8 @@ type Options struct {
 	Secrets *secrets.Store
 	// Keys verify our own tokens; nil fetches auth's public document.
 	Keys identity.PublicKeys
-	// Logger is for the access log and everything else; nil writes to stderr.
+	// Logger is for the access log and everything else; nil writes to stderr,
+	// and the access log in portions.
 	Logger *slog.Logger
 	// Telemetry records spans of the trips to functions; nil records nothing.
 	Telemetry *telemetry.Telemetry
@@ -68,6 +69,8 @@ type App struct {
 
 	cfg       Config
 	log       *slog.Logger
+	access    *slog.Logger // of requests
+	lines     *lines
 	table     *table
 	origins   map[string]bool
 	hosts     *hosts
@@ -91,8 +94,8 @@ type App struct {
 	running  sync.WaitGroup
 }
 
-// Open makes a router from its environment. It dials nothing; it starts one
-// goroutine, which [App.Close] ends.
+// Open makes a router from its environment. It dials nothing; it starts two
+// goroutines, which [App.Close] ends.
 func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	cfg, err := config.Load[Config](lookup)
 	if err != nil {
@@ -101,8 +104,10 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	access, written := o.Logger, &lines{to: os.Stderr}
 	if o.Logger == nil {
 		o.Logger = logs.New(os.Stderr, cfg.Logs).With("function", "router")
+		access = logs.New(written, cfg.Logs).With("function", "router")
 	}
 	if o.Secrets == nil {
 		source := secrets.Environment(lookup)
@@ -117,7 +122,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	if o.OpenAPI == nil {
 		o.OpenAPI = generatedOpenAPI
 	}
-	a := &App{cfg: cfg, log: o.Logger, now: o.Now, usage: newUsage(o.Now),
+	a := &App{cfg: cfg, log: o.Logger, access: access, lines: written, now: o.Now, usage: newUsage(o.Now),
 		origins: map[string]bool{}, openapi: newText(o.OpenAPI), stop: make(chan struct{}),
 		health: cache.NewLocal[struct{}, health](cache.LocalConfig{Size: 1, Now: o.Now})}
 	if a.table, err = parseTable(o.Routes); err != nil {
@@ -153,6 +158,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	}
 	a.nudge = newNudger(cfg.Timeouts.Nudge, a.log, o.Nudge)
 	a.running.Go(a.beat)
+	a.running.Go(a.writeLines)
 	return a, nil
 }
 
@@ -233,6 +239,7 @@ func (a *App) Close() error {
 	a.stopping.Do(func() {
 		close(a.stop)
 		a.running.Wait()
+		_ = a.lines.flush()
 		a.nudge.close()
 		a.admission.leases.Close()
 		err = errors.Join(a.settle(context.Background()), a.redis.Close())

@@ -247,7 +247,7 @@ func (a *App) finish(x *exchange, r *http.Request, begun time.Time) {
 			*pattern = x.pattern
 		}
 	}
-	if !a.log.Enabled(x.ctx, slog.LevelInfo) {
+	if !a.access.Enabled(x.ctx, slog.LevelInfo) {
 		return
 	}
 	var room [9]slog.Attr
@@ -263,7 +263,7 @@ func (a *App) finish(x *exchange, r *http.Request, begun time.Time) {
 	if x.status < 0 {
 		attrs = append(attrs, slog.Bool("aborted", true))
 	}
-	a.log.LogAttrs(x.ctx, slog.LevelInfo, "request", attrs...)
+	a.access.LogAttrs(x.ctx, slog.LevelInfo, "request", attrs...)
 }
 
 // method keeps invented methods out of the log.

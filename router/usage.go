@@ -63,7 +63,9 @@ type usageOf struct {
 	args []any
 }
 
-func newUsage(now func() time.Time) *usage { return &usage{process: ids.New().String(), bound: usageBound, now: now} }
+func newUsage(now func() time.Time) *usage {
+	return &usage{process: ids.New().String(), bound: usageBound, now: now}
+}
 
 // add counts a request.
 func (u *usage) add(tenant ids.ID) {

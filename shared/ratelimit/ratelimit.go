@@ -83,7 +83,7 @@ func (d Decision) SetHeaders(h http.Header) {
 	if len(d.States) == 0 {
 		return
 	}
-	limits, policies := make([]byte, 0, 48), make([]byte, 0, 48)
+	limits, policies := make([]byte, 0, 96), make([]byte, 0, 96)
 	for i, s := range d.States {
 		if i > 0 {
 			limits, policies = append(limits, ", "...), append(policies, ", "...)
@@ -95,8 +95,8 @@ func (d Decision) SetHeaders(h http.Header) {
 		policies = strconv.AppendInt(policies, int64(s.Policy.Limit), 10)
 		policies = strconv.AppendInt(append(policies, ";w="...), seconds(s.Policy.Window), 10)
 	}
-	h["Ratelimit"] = []string{string(limits)}
-	h["Ratelimit-Policy"] = []string{string(policies)}
+	both := [...]string{string(limits), string(policies)}
+	h["Ratelimit"], h["Ratelimit-Policy"] = both[0:1:1], both[1:2:2]
 }
 
 // seconds rounds up, so that who obeys does not come back too early.
