@@ -21,6 +21,8 @@ type statement struct {
 	types      []uint32
 	parameters [][]byte
 	formats    []int16
+	// settings said for whom its transaction was.
+	settings []statement
 }
 
 // recorder stands between the functions and PgBouncer and writes down each
@@ -73,12 +75,17 @@ var tables = regexp.MustCompile(`\bapp\.(set_tenant|set_user|set_claim|guard)\(|
 // watcher follows one connection.
 func (r *recorder) watcher() func(pgproto3.FrontendMessage) {
 	var current statement
+	var settings []statement
 	return func(m pgproto3.FrontendMessage) {
 		switch m := m.(type) {
+		case *pgproto3.Query:
+			if strings.HasPrefix(m.String, "begin") {
+				settings = nil
+			}
 		case *pgproto3.Parse:
 			current = statement{sql: m.Query, types: slices.Clone(m.ParameterOIDs)}
 		case *pgproto3.Bind:
-			if !tables.MatchString(current.sql) || strings.HasPrefix(current.sql, "select app.set_") {
+			if !tables.MatchString(current.sql) {
 				return
 			}
 			current.formats = slices.Clone(m.ParameterFormatCodes)
@@ -86,6 +93,11 @@ func (r *recorder) watcher() func(pgproto3.FrontendMessage) {
 			for _, p := range m.Parameters {
 				current.parameters = append(current.parameters, slices.Clone(p))
 			}
+			if strings.HasPrefix(current.sql, "select app.set_") {
+				settings = append(settings, current)
+				return
+			}
+			current.settings = slices.Clone(settings)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			current.label = r.now

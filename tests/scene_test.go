@@ -89,6 +89,7 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 	if op.Method == http.MethodPatch {
 		in.Header = map[string]string{"Content-Type": "application/merge-patch+json"}
 	}
+	in.Internal = op.Permission == identity.Internal
 	switch op.ID {
 	case "register":
 		in.Body = registration(ids.New().String() + "@example.com")
@@ -140,6 +141,12 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.task
 	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):
 		id = s.session
+	case strings.HasPrefix(op.Path, "/internal/sessions/{user_id}/{session_id}/"):
+		return strings.NewReplacer("{user_id}", s.owner.UserID.String(), "{session_id}", s.owner.SessionID.String()).Replace(op.Path)
+	case strings.HasPrefix(op.Path, "/internal/hosts/{host}/"):
+		return strings.ReplaceAll(op.Path, "{host}", "t"+strings.ReplaceAll(s.owner.TenantID.String(), "-", "")[8:]) // as functest names it
+	case strings.HasPrefix(op.Path, "/internal/limits/{id}/"):
+		id = s.owner.TenantID
 	default:
 		t.Fatalf("the scene has nothing for %s", op.Path)
 	}
