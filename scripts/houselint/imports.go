@@ -8,7 +8,7 @@ import (
 // order lists the packages of shared from the lowest up. Each imports only what
 // stands before it; packages on one line do not import one another.
 var order = [][]string{
-	{"errs", "ids", "trips", "config", "subdomain"},
+	{"errs", "ids", "trips", "config", "subdomain", "sheet"},
 	{"logs", "problem", "outbox", "blob"},
 	{"telemetry", "activity", "secrets"},
 	{"hop", "identity"},
@@ -22,7 +22,7 @@ var order = [][]string{
 	{"serve"},
 	{"serve/gcp", "serve/lambda"},
 	{"serve/host"},
-	{"function"},
+	{"function", "worker"},
 	{"standin"},
 	{"dbtest"},
 	{"functest"},

@@ -1,0 +1,18 @@
+-- What a job that is started again needs to go on, and what keeps one organization from exporting itself twice at a time.
+
+-- +goose Up
+set local citus.multi_shard_modify_mode to 'sequential';
+
+-- What its worker has finished already; its form is the worker's. attempts is the fence: a worker may write here only
+-- while the attempt is its own.
+alter table app.jobs add column state jsonb not null default '{}';
+
+-- An export reads everything an organization has: one at a time.
+create unique index jobs_export_open_key on app.jobs (tenant_id) where kind = 'export' and finished_at is null;
+
+-- +goose Down
+set local citus.multi_shard_modify_mode to 'sequential';
+
+drop index app.jobs_export_open_key;
+
+alter table app.jobs drop column state;
