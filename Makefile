@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks bench run run-split doctor reset psql tenant demo test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
+.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant demo test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -55,7 +55,11 @@ test-env: $(LOCAL) ## Keep a test database up, so that a bare `go test` works (A
 fuzz: $(LOCAL) ## Every fuzz target for FUZZTIME (30s each)
 	@$(LOCAL) test-env -- scripts/fuzz.sh
 
-bench: $(LOCAL) ## The Go benchmarks of every module (BENCH=Edge for some, BENCHTIME=1s each)
+bench: FORCE ## The platform measured beside what limits it (ARGS="-only get,list -rounds 2 -seconds 3", docs/benchmarks.md)
+	@go build -o .local/bin/bench ./scripts/cmd/bench
+	@exec .local/bin/bench $(ARGS)
+
+bench-go: $(LOCAL) ## The Go benchmarks of every module (BENCH=Edge for some, BENCHTIME=1s each)
 	@$(LOCAL) deps
 	@scripts/bench.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the Go benchmarks of every module, without the tests. Compare figures of
+# make bench-go: runs the Go benchmarks of every module, without the tests. Compare figures of
 # one run only: the machine does other things, too.
 #
 #   BENCH      which, as go test -bench takes it (. unless given)

@@ -1,0 +1,105 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Goal is a promise about a run.
+type Goal struct {
+	What, Wanted, Measured string
+	Holds                  bool
+}
+
+// ratios are the goals of throughput.
+var ratios = []struct {
+	line, contender, to string
+	least               float64
+}{
+	{"edge", edge, bare, 0.60},
+	{"list", chain, floor, 0.70},
+	{"get", chain, floor, 0.60},
+	{"create", chain, floor, 0.65},
+	{"list", alone, floor, 0.85},
+	{"get", alone, floor, 0.85},
+	{"create", alone, floor, 0.85},
+}
+
+// slowdowns are the goals of latency.
+var slowdowns = []struct {
+	line, contender, to string
+	p50, p99            float64
+}{
+	{"edge", edge, checked, 1.5, 1.5},
+	{"list", chain, floor, 2, 1.5},
+	{"get", chain, floor, 2, 1.5},
+	{"create", chain, floor, 2, 1.5},
+}
+
+// goals holds the run against what is wanted. What was not measured has none.
+func goals(r *Report) []Goal {
+	var out []Goal
+	least := func(what string, want, got float64) {
+		out = append(out, Goal{what, fmt.Sprintf("≥ %.2f", want), fmt.Sprintf("%.2f", got), got >= want})
+	}
+	most := func(what string, want, got float64) {
+		out = append(out, Goal{what, fmt.Sprintf("≤ %.2f", want), fmt.Sprintf("%.2f", got), got <= want})
+	}
+	for _, g := range ratios {
+		if l := r.line(g.line); l != nil {
+			least(fmt.Sprintf("%s: %s ÷ %s", g.line, g.contender, g.to), g.least, l.Ratio(g.contender, g.to))
+		}
+	}
+	for _, g := range slowdowns {
+		if l := r.line(g.line); l != nil {
+			most(fmt.Sprintf("%s: p50 of %s ÷ %s", g.line, g.contender, g.to), g.p50, l.slower(g.contender, g.to, p50))
+			most(fmt.Sprintf("%s: p99 of %s ÷ %s", g.line, g.contender, g.to), g.p99, l.slower(g.contender, g.to, p99))
+		}
+	}
+	if l := r.line("login"); l != nil && r.Hash > 0 {
+		hashes := float64(runtime.NumCPU()) / r.Hash.Seconds()
+		least(fmt.Sprintf("login: chain ÷ (%d cores ÷ %s of one hash)", runtime.NumCPU(), inMilliseconds(float64(r.Hash))), 0.85, l.PerSecond(chain)/hashes)
+	}
+	if l, to := r.line("refresh"), r.line("create"); l != nil && to != nil {
+		least("refresh: chain ÷ L of create", 0.35, l.PerSecond(chain)/to.PerSecond(lower))
+	}
+	if l, to := r.line("me"), r.line("get"); l != nil && to != nil {
+		least("me: chain ÷ F of get", 0.60, l.PerSecond(chain)/to.PerSecond(floor))
+	}
+	return append(out, footprints(r)...)
+}
+
+// onlyDatabase are functions that need nothing but the database.
+var onlyDatabase = []string{"tasks"}
+
+// footprints are the goals of memory, start and size.
+func footprints(r *Report) []Goal {
+	var out []Goal
+	most := func(what, unit string, want, got float64) {
+		if got > 0 {
+			out = append(out, Goal{what, fmt.Sprintf("≤ %.0f %s", want, unit), fmt.Sprintf("%.1f %s", got, unit), got <= want})
+		}
+	}
+	for _, name := range append([]string{"router"}, needed...) {
+		limit := 30.0
+		if name == "router" {
+			limit = 25
+		}
+		var most64 int64
+		for _, l := range r.Lines {
+			most64 = max(most64, l.PSS[name])
+		}
+		most(name+": memory under load", "MiB", limit, float64(most64)/(1<<20))
+	}
+	for _, s := range r.Starts {
+		limit := 100.0
+		if slices.Contains(onlyDatabase, s.Name) {
+			limit = 30
+			most(s.Name+": binary", "MB", 15, float64(s.Size)/1e6)
+		}
+		most(s.Name+": start to first answer", "ms", limit, float64(s.Took)/float64(time.Millisecond))
+	}
+	return out
+}
