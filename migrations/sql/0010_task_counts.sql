@@ -12,7 +12,8 @@
 -- holds them to count(*). Projects without tasks have no rows.
 --
 -- Indexes. status and priority have three values each: a list that names one or both reads, for each value of the other,
--- no more rows than the page has. Without them a status that no task has made a list read all tasks of the tenant.
+-- no more rows than the page has. Without them a status that no task has made a list read all tasks of the tenant. And a
+-- member's tasks are kept in order of their last change too, not only of their creation.
 --
 -- Outside a transaction, for the concurrent builds and so that counting holds one project at a time. Every statement can
 -- be run again. Code of the release before writes no counts: when it is gone, `call app.recount_tasks()` once more
@@ -98,10 +99,17 @@ drop index concurrently if exists app.tasks_project_narrow_updated_idx;
 create index concurrently tasks_project_narrow_updated_idx
   on app.tasks (tenant_id, project_id, status, priority, updated_at desc, id desc) where deleted_at is null;
 
+drop index concurrently if exists app.tasks_assignee_updated_idx;
+
+create index concurrently tasks_assignee_updated_idx
+  on app.tasks (tenant_id, assignee_id, updated_at desc, id desc) where deleted_at is null;
+
 reset lock_timeout;
 
 -- +goose Down
 set lock_timeout = 0;
+
+drop index concurrently if exists app.tasks_assignee_updated_idx;
 
 drop index concurrently if exists app.tasks_project_narrow_updated_idx;
 
