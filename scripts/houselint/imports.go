@@ -16,7 +16,7 @@ var order = [][]string{
 	{"db", "cache"},
 	{"queue"},
 	{"queue/tasks", "queue/events", "queue/push"},
-	{"ratelimit", "access"},
+	{"ratelimit", "access", "job"},
 	{"secrets/manager"},
 	{"api"},
 	{"serve"},

@@ -163,7 +163,7 @@ func (d *DB) once(ctx context.Context, tx *Tx, attempt *idempotency.Attempt, fn 
 	if tx.err != nil {
 		return tx.err
 	}
-	if tx.write && tx.scope&tenantScope != 0 && len(tx.entries) == 0 && !tx.intact {
+	if tx.write && tx.scope&tenantScope != 0 && len(tx.entries) == 0 && !tx.intact && !tx.consumes {
 		return errUnlogged
 	}
 	if err := tx.leave(ctx); err != nil {

@@ -35,6 +35,9 @@ type Tx struct {
 	by    identity.Principal
 	scope scope
 	write bool
+	// consumes tells that a message's consumer is at work: it may find that
+	// there is nothing to change.
+	consumes bool
 
 	conn   *pgxpool.Conn
 	begun  bool

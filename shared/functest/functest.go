@@ -29,6 +29,7 @@ import (
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/secrets"
 	"github.com/coditect/platform/shared/serve"
+	"github.com/coditect/platform/shared/standin/oidc"
 )
 
 // Issuer is the issuer of the tests' tokens.
@@ -66,10 +67,17 @@ func New(t testing.TB) *Env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	issuer, err := platform()
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := http.NewServeMux()
+	documents.Handle(oidc.KeysPath, issuer.Handler())
+	documents.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(public)
-	}))
+	})
+	jwks := httptest.NewServer(documents)
 	t.Cleanup(jwks.Close)
 	e.Vars = map[string]string{
 		"DATABASE_URL":             e.Database.URL,
@@ -82,6 +90,10 @@ func New(t testing.TB) *Env {
 		"TOKEN_ISSUER":             Issuer,
 		"CHECK_RESPONSES":          "true",
 		"GOOGLE_CLOUD_PROJECT":     "local",
+		"PUSH_ISSUER":              issuer.Name(),
+		"PUSH_JWKS_URL":            jwks.URL + oidc.KeysPath,
+		"PUSH_SERVICE_ACCOUNTS":    ServiceAccount,
+		"PUSH_AUDIENCE":            "http://{name}",
 		"SIGNING_KEYS":             text(t, e.Keys),
 		"HOP_KEY":                  text(t, hops),
 		"CURSOR_KEY":               text(t, secrets.GenerateRing(past)),
