@@ -6,8 +6,6 @@ import (
 
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/ratelimit"
-	"github.com/coditect/platform/shared/secrets"
-	"github.com/coditect/platform/shared/secrets/manager"
 )
 
 // Config is what an operator may set.
@@ -20,10 +18,6 @@ type Config struct {
 	SessionLife    time.Duration `env:"SESSION_LIFE" envDefault:"168h"`
 	RememberedLife time.Duration `env:"SESSION_LIFE_REMEMBERED" envDefault:"720h"`
 	ForgottenLife  time.Duration `env:"SESSION_LIFE_FORGOTTEN" envDefault:"24h"`
-
-	// Manager is where secrets are that the platform has not mounted.
-	Manager manager.Config
-	Secrets secrets.Config
 
 	// SignIn holds the budgets of sign-in and refresh.
 	SignIn ratelimit.SignInConfig

@@ -17,9 +17,6 @@ import (
 	"log/slog"
 	"time"
 
-	_ "github.com/GoogleCloudPlatform/functions-framework-go/funcframework" // the buildpack's main starts it from our vendored copy
-	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
-
 	"github.com/coditect/platform/shared/access"
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/cache"
@@ -27,10 +24,7 @@ import (
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ratelimit"
 	"github.com/coditect/platform/shared/secrets"
-	"github.com/coditect/platform/shared/serve"
 )
-
-func init() { functions.HTTP("Auth", serve.Lazy(Open)) }
 
 // service is what the operations share.
 type service struct {

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/coditect/platform/shared/config"
@@ -10,7 +9,6 @@ import (
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ratelimit"
 	"github.com/coditect/platform/shared/secrets"
-	"github.com/coditect/platform/shared/secrets/manager"
 	"github.com/coditect/platform/shared/serve"
 )
 
@@ -23,10 +21,7 @@ func Open(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	// auth alone asks Secret Manager itself: it signs, so it has to follow a
-	// rotation within minutes and not with its next revision.
-	store, source := manager.Open(lookup, cfg.Manager, cfg.Secrets)
-	base, err := function.Open(lookup, "auth", function.WithOwnKeys(), function.WithSecrets(store))
+	base, err := function.Open(lookup, "auth", function.WithOwnKeys())
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +34,5 @@ func Open(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 		ring: secrets.Parse(base.Secrets, secrets.EnvelopeKeys, secrets.ParseRing),
 		log:  base.Log, now: time.Now,
 	}
-	app := base.App(s.operations()...)
-	end := app.Close
-	app.Close = func(ctx context.Context) error { return errors.Join(end(ctx), source.Close()) }
-	return app, nil
+	return base.App(s.operations()...), nil
 }

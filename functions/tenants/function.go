@@ -9,15 +9,9 @@
 package tenants
 
 import (
-	_ "github.com/GoogleCloudPlatform/functions-framework-go/funcframework" // the buildpack's main starts it from our vendored copy
-	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
-
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/db"
-	"github.com/coditect/platform/shared/serve"
 )
-
-func init() { functions.HTTP("Tenants", serve.Lazy(Open)) }
 
 // service is what the operations share.
 type service struct {

@@ -20,6 +20,12 @@ var LambdaArchitectures = []string{"arm64", "amd64"}
 // (https://docs.aws.amazon.com/lambda/latest/dg/golang-package.html).
 const lambdaProgram = "bootstrap"
 
+// LambdaTags choose what a program for AWS links: its clients of AWS and not
+// those of Google, no runtime of the days before provided.al2023, and no
+// HTTP/2, which nobody speaks to a function behind the Runtime API and which is
+// half a megabyte.
+const LambdaTags = "aws,lambda.norpc,nethttpomithttp2"
+
 // Lambda builds the cmd of the function in folder, a path from root, for an
 // architecture, and packs it as out/<name>-<arch>.zip. The same sources and
 // version of Go give the same bytes, wherever they lie.
@@ -38,7 +44,7 @@ func Lambda(ctx context.Context, root, folder, arch, out string) (Archive, error
 	// the checkout's path nor the state of its repository in the program.
 	env := []string{"GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch, "GOFLAGS=", "GOAMD64=v1", "GOARM64=v8.0"}
 	err = run(ctx, filepath.Join(root, folder), env,
-		"go", "build", "-tags", "lambda.norpc,aws", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, "./cmd")
+		"go", "build", "-tags", LambdaTags, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, "./cmd")
 	if err != nil {
 		return Archive{}, fmt.Errorf("%s: %w", folder, err)
 	}

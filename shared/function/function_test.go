@@ -144,8 +144,8 @@ func TestCursorsOutliveRotation(t *testing.T) {
 	}
 }
 
-// TestSecrets holds where secrets come from: the environment, then files, or
-// what the function brings.
+// TestSecrets holds where secrets come from: the environment, then files, which
+// are read again.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	e := functest.New(t)
@@ -164,9 +164,31 @@ func TestSecrets(t *testing.T) {
 	// auth verifies with the keys themselves and needs no address of them.
 	delete(e.Vars, "JWKS_URL")
 	get(t, e, e.Open(t, things(function.WithOwnKeys())), who.Token, "/api/v1/things/").Want(t, http.StatusOK)
-	delete(e.Vars, "SECRETS_DIR")
-	store := secrets.New(secrets.Directory(os.DirFS(dir)), secrets.Config{})
-	get(t, e, e.Open(t, things(function.WithSecrets(store), function.WithOwnKeys())), who.Token, "/api/v1/things/").Want(t, http.StatusOK)
+
+	// A rotation of the signing keys is followed without another start.
+	e.Vars["SECRETS_REFRESH"] = "1ms"
+	h := e.Open(t, things(function.WithOwnKeys()))
+	get(t, e, h, who.Token, "/api/v1/things/").Want(t, http.StatusOK)
+	others, err := identity.GenerateKeySet(time.Now().Add(-time.Hour)).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "signing-keys"), others, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stranger := functest.Person{Principal: who.Principal}
+	stranger.SessionID = ids.New() // a token that no verification remembers
+	stranger.Token = e.Token(t, stranger.Principal)
+	for begun := time.Now(); ; {
+		if get(t, e, h, stranger.Token, "/api/v1/things/").Status == http.StatusUnauthorized {
+			return
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("the keys withdrawn still hold")
+		}
+		stranger.SessionID = ids.New()
+		stranger.Token = e.Token(t, stranger.Principal)
+	}
 }
 
 // TestOpenRefuses holds that a wrong configuration is refused whole, in words
