@@ -65,11 +65,11 @@ func remaining(t *testing.T, h http.Header, budget string) int {
 func TestLeasesNeverLetInMoreThanTheLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 600
-	for name, real := range map[string]bool{"stand-in": false, "redis": true} {
+	for name, server := range map[string]bool{"stand-in": false, "redis": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			one := newWorld(t, func(w *world, _ *Options) {
-				if real {
+				if server {
 					w.env["REDIS_URL"] = "redis://" + realRedis(t)
 				}
 			})

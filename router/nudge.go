@@ -104,7 +104,7 @@ func (u *upstreams) relay(ctx context.Context, at *url.URL) error {
 		Header: http.Header{"Accept": {"application/json"}, "X-Request-Id": {id}, hop.Header: {signature}},
 	}).WithContext(ctx)
 	telemetry.Inject(ctx, req.Header)
-	resp, err := u.rt.RoundTrip(req)
+	resp, err := u.rt.RoundTrip(req) //nolint:bodyclose // drain closes it.
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,18 @@
 //
 // It decides what can be decided without the database: which route a path is,
 // whose the token is, whether host and token name one tenant, whether the
-// session lives and the budget holds (one trip to Redis), and passes the rest
-// on, signed. It holds no database pool; what it must know of hosts, sessions,
-// plans and health it asks functions, and remembers for seconds.
+// session lives and the budget holds, and passes the rest on, signed. It holds
+// no database pool; what it must know of hosts, sessions, plans and health it
+// asks functions, and remembers for seconds.
+//
+// Most requests need no trip to Redis, and none needs two. Sessions are
+// remembered for 4 s (sessions.go). Budgets are leased in blocks of at most a
+// fiftieth of the limit for 1 s (package ratelimit, admit.go): never more than
+// the limit is let in, and a client may be refused early by what the other
+// instances hold. Usage is counted in batches of a second (usage.go), each
+// counted once. On SIGTERM ([App.Drain], [App.Close]) counts are written and
+// leases given back; a killed process loses a second of its counts and 100 ms of
+// its access log.
 //
 // The order of checks is in serve.go and is the contract's. The table of routes
 // (routes.json) and the OpenAPI document (openapi.json) are generated from the

@@ -55,10 +55,8 @@ type seen struct {
 }
 
 func newSessions(now func() time.Time) *sessions {
-	persons, err := simplelru.NewLRU[ids.ID, []seen](maxPersons, nil)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
+	// The only error is of a size below one.
+	persons, _ := simplelru.NewLRU[ids.ID, []seen](maxPersons, nil)
 	return &sessions{persons: persons, asking: cache.NewLocal[session, bool](cache.LocalConfig{Size: 1, Now: now}), now: now}
 }
 

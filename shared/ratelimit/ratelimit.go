@@ -11,6 +11,8 @@
 // scaling to millions of domains", 2017). A request refused by one bucket is
 // charged to none: who hammers one door does not fill the others' budgets.
 //
+// A process that lives on may take requests out of a budget in blocks: [Leases].
+//
 // [Lua] and [Memory] are the same two algorithms twice; a test runs both on the
 // same random traffic and compares. Change them together.
 package ratelimit
