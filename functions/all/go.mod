@@ -25,6 +25,7 @@ require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cloudevents/sdk-go/v2 v2.15.2 // indirect
+	github.com/coditect/platform/functions/jobs v0.0.0
 	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
@@ -48,7 +49,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
-	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.70.0 // indirect
+	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.71.0 // indirect
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.47.0 // indirect
@@ -77,15 +78,18 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	github.com/coditect/platform/schedulers/outboxrelay v0.0.0
 )
 
 replace (
 	github.com/coditect/platform/functions/activity => ../../functions/activity
 	github.com/coditect/platform/functions/auth => ../../functions/auth
+	github.com/coditect/platform/functions/jobs => ../../functions/jobs
 	github.com/coditect/platform/functions/projects => ../../functions/projects
 	github.com/coditect/platform/functions/tasks => ../../functions/tasks
 	github.com/coditect/platform/functions/tenants => ../../functions/tenants
 	github.com/coditect/platform/functions/users => ../../functions/users
 	github.com/coditect/platform/migrations => ../../migrations
+	github.com/coditect/platform/schedulers/outboxrelay => ../../schedulers/outboxrelay
 	github.com/coditect/platform/shared => ../../shared
 )

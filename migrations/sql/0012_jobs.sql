@@ -7,6 +7,11 @@ set local citus.multi_shard_modify_mode to 'sequential';
 -- while the attempt is its own.
 alter table app.jobs add column state jsonb not null default '{}';
 
+-- Attempts that ended without a word since the last that got anywhere, and attempts that failed by the job's own fault.
+alter table app.jobs add column crashes int not null default 0;
+
+alter table app.jobs add column failures int not null default 0;
+
 -- An export reads everything an organization has: one at a time.
 create unique index jobs_export_open_key on app.jobs (tenant_id) where kind = 'export' and finished_at is null;
 
@@ -14,5 +19,9 @@ create unique index jobs_export_open_key on app.jobs (tenant_id) where kind = 'e
 set local citus.multi_shard_modify_mode to 'sequential';
 
 drop index app.jobs_export_open_key;
+
+alter table app.jobs drop column failures;
+
+alter table app.jobs drop column crashes;
 
 alter table app.jobs drop column state;
