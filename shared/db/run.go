@@ -101,7 +101,7 @@ func System(ctx context.Context, d *DB, reason string, fn func(*Tx) error) error
 	if err != nil {
 		return err
 	}
-	d.log.InfoContext(ctx, "crossing tenants", "reason", reason)
+	d.log.DebugContext(ctx, "crossing tenants", "reason", reason)
 	return d.run(ctx, &Tx{db: d, pool: pool, scope: systemScope, write: true}, fn)
 }
 

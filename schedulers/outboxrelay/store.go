@@ -1,0 +1,174 @@
+package outboxrelay
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/queue"
+)
+
+// box is one of the two outboxes. Its names are ours.
+type box struct {
+	table, column string
+	of            queue.Owner
+}
+
+var boxes = []box{
+	{"app.outbox", "tenant_id", queue.ForTenant},
+	{"app.user_outbox", "user_id", queue.ForPerson},
+}
+
+// store is every statement of the relay.
+type store struct{ db *db.DB }
+
+// found is what a look into an outbox tells.
+type found struct {
+	owners []ids.ID
+	// full tells that there may be owners after the last one.
+	full bool
+	// busy counts, by kind, what is under way of all owners.
+	busy map[string]int
+}
+
+// pageOfDue is how many due rows one look reads. One owner with more than that
+// costs one look, as the next begins after it.
+const pageOfDue = 500
+
+// look finds owners with due messages that come after the given one.
+func (s store) look(ctx context.Context, b box, after ids.ID) (found, error) {
+	out := found{busy: map[string]int{}}
+	err := db.System(ctx, s.db, "find due messages", func(tx *db.Tx) error {
+		due := db.Many(tx, pgx.RowTo[ids.ID], `select `+b.column+` from `+b.table+`
+			where done_at is null and dead_at is null and available_at <= now() and `+b.column+` > $1
+			order by `+b.column+` limit $2`, after, pageOfDue)
+		type count struct {
+			Kind string
+			N    int
+		}
+		busy := db.Many(tx, pgx.RowToStructByPos[count], `select kind, count(*) from `+b.table+`
+			where done_at is null and dead_at is null and lease_until > now() group by kind`)
+		tx.OnCommit(func() error {
+			rows, err := due.Value()
+			if err != nil {
+				return err
+			}
+			for i, id := range rows {
+				if i == 0 || id != rows[i-1] {
+					out.owners = append(out.owners, id)
+				}
+			}
+			out.full = len(rows) == pageOfDue
+			counts, err := busy.Value()
+			for _, c := range counts {
+				out.busy[c.Kind] = c.N
+			}
+			return err
+		})
+		return nil
+	})
+	return out, err
+}
+
+type claimed struct {
+	ID        ids.ID
+	Kind      string
+	Key       string
+	Payload   string
+	Trace     string
+	CreatedAt time.Time
+	Handovers int
+}
+
+// claim takes an owner's due messages for a lease: of each kind, as many as its
+// window has room for, the ones that are due longest first. Of those with one
+// key only the first goes; the others are looked at again when it is done, or
+// after a while. Rows that another relay is looking at are skipped: the
+// statement touches one owner, so that on Citus it is one shard's, where that
+// is possible.
+func (s store) claim(ctx context.Context, b box, owner ids.ID, kinds []string, room, windows []int, lease, parked time.Duration) ([]queue.Handover, error) {
+	var rows []claimed
+	err := db.System(ctx, s.db, "claim due messages", func(tx *db.Tx) error {
+		got := db.Many(tx, pgx.RowToStructByPos[claimed], `with kinds as (
+			  select k.kind, k.room, k.win from unnest($2::text[], $3::int[], $4::int[]) as k(kind, room, win)
+			), busy as (
+			  select o.kind, count(*) as n from `+b.table+` o
+			   where o.`+b.column+` = $1 and o.done_at is null and o.dead_at is null and o.lease_until > now() group by o.kind
+			), picked as (
+			  select c.id, c.waits from kinds k left join busy u on u.kind = k.kind
+			   cross join lateral (
+			     select o.id, o.key <> '' and exists (
+			              select 1 from `+b.table+` e where e.`+b.column+` = $1 and e.key = o.key and e.key <> ''
+			                 and e.done_at is null and e.dead_at is null and (e.created_at, e.id) < (o.created_at, o.id)) as waits
+			       from `+b.table+` o
+			      where o.`+b.column+` = $1 and o.kind = k.kind and o.done_at is null and o.dead_at is null and o.available_at <= now()
+			      order by o.available_at, o.id
+			      limit greatest(least(k.room, k.win - coalesce(u.n, 0)), 0)
+			        for update skip locked) c
+			)
+			update `+b.table+` o
+			   set available_at = now() + case when p.waits then $6::interval else $5::interval end,
+			       lease_until = case when p.waits then null else now() + $5::interval end,
+			       handovers = o.handovers + case when p.waits then 0 else 1 end
+			  from picked p where o.`+b.column+` = $1 and o.id = p.id
+			returning o.id, o.kind, o.key, o.payload::text, o.trace, o.created_at, case when p.waits then 0 else o.handovers end`,
+			owner, kinds, room, windows, lease, parked)
+		tx.OnCommit(func() (err error) {
+			rows, err = got.Value()
+			return err
+		})
+		return nil
+	})
+	out := make([]queue.Handover, 0, len(rows))
+	for _, r := range rows {
+		if r.Handovers == 0 {
+			continue // it waits for another of its key
+		}
+		e := queue.Envelope{
+			Version: queue.Version, Kind: r.Kind, ID: r.ID, Key: r.Key, Trace: r.Trace,
+			CreatedAt: r.CreatedAt.UTC(), Payload: json.RawMessage(r.Payload),
+		}
+		if b.of == queue.ForPerson {
+			e.UserID = owner
+		} else {
+			e.TenantID = owner
+		}
+		out = append(out, queue.Handover{Envelope: e, Number: r.Handovers})
+	}
+	return out, err
+}
+
+// release gives back what could not be handed over.
+func (s store) release(ctx context.Context, b box, owner ids.ID, messages []ids.ID, reason string, pause time.Duration) error {
+	texts := make([]string, len(messages))
+	for i, id := range messages {
+		texts[i] = id.String()
+	}
+	return db.System(ctx, s.db, "release messages", func(tx *db.Tx) error {
+		db.Exec(tx, `update `+b.table+` set available_at = now() + $4::interval, lease_until = null, last_error = left($3, 2000)
+			where `+b.column+` = $1 and id = any($2::uuid[]) and done_at is null and dead_at is null`, owner, texts, reason, pause)
+		return nil
+	})
+}
+
+// underway reports whether a message is with a queue or a consumer.
+func (s store) underway(ctx context.Context) (bool, error) {
+	any := false
+	err := db.System(ctx, s.db, "look for work under way", func(tx *db.Tx) error {
+		for _, b := range boxes {
+			row := db.One(tx, pgx.RowTo[int], `select 1 from `+b.table+`
+				where done_at is null and dead_at is null and lease_until > now() limit 1`)
+			tx.OnCommit(func() error {
+				_, there := row.Found()
+				any = any || there
+				return nil
+			})
+		}
+		return nil
+	})
+	return any, err
+}
