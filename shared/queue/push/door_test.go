@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,10 +25,13 @@ import (
 
 const pusher = "push@local.iam.gserviceaccount.com"
 
+// theIssuer is one for all tests, as its key takes a while.
+var theIssuer = sync.OnceValues(func() (*oidc.Issuer, error) { return oidc.New("https://accounts.google.com") })
+
 // house is a door with the issuer that it trusts.
 func house(t testing.TB, change func(*Config)) (*Door, *oidc.Issuer) {
 	t.Helper()
-	issuer, err := oidc.New("https://accounts.google.com")
+	issuer, err := theIssuer()
 	if err != nil {
 		t.Fatal(err)
 	}

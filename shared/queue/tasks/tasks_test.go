@@ -194,7 +194,8 @@ func TestTheSameHandoverMakesOneTask(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	id := ids.New()
-	if name(id, 1) != name(id, 1) || name(id, 1) == name(id, 2) || name(id, 1) == name(ids.New(), 1) || len(name(id, 1)) != 32 {
+	first := name(id, 1)
+	if first != name(id, 1) || first == name(id, 2) || first == name(ids.New(), 1) || len(first) != 32 {
 		t.Error("names do not follow message and number")
 	}
 }

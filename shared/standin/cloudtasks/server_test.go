@@ -199,9 +199,9 @@ func TestRetriesWithBackoffThenGivesUp(t *testing.T) {
 	if len(calls) != 4 {
 		t.Fatalf("%d calls", len(calls))
 	}
-	for i, least := range []time.Duration{30, 60, 80} {
-		if gap := calls[i+1].at.Sub(calls[i].at); gap < least*time.Millisecond {
-			t.Errorf("pause %d: %v, want at least %vms", i+1, gap, int(least))
+	for i, least := range []time.Duration{30 * time.Millisecond, 60 * time.Millisecond, 80 * time.Millisecond} {
+		if gap := calls[i+1].at.Sub(calls[i].at); gap < least {
+			t.Errorf("pause %d: %v, want at least %v", i+1, gap, least)
 		}
 	}
 	lastCall := calls[3].header
@@ -422,8 +422,8 @@ func TestLimitsOfRetrying(t *testing.T) {
 	}
 	// The example of the API's documentation.
 	r := &pb.RetryConfig{MinBackoff: durationpb.New(10 * time.Second), MaxBackoff: durationpb.New(300 * time.Second), MaxDoublings: 3}
-	for i, seconds := range []time.Duration{10, 20, 40, 80, 160, 240, 300, 300} {
-		if got := Backoff(r, int32(i+1)); got != seconds*time.Second {
+	for i, seconds := range []float64{10, 20, 40, 80, 160, 240, 300, 300} {
+		if got := Backoff(r, int32(i+1)); got.Seconds() != seconds {
 			t.Errorf("after %d: %v", i+1, got)
 		}
 	}

@@ -188,8 +188,8 @@ func TestFailuresWaitThenGoToTheDeadLetters(t *testing.T) {
 	if len(calls) != 5 || calls[4].Attempt != 5 {
 		t.Fatalf("%d calls", len(calls))
 	}
-	for i, least := range []time.Duration{20, 40, 70, 70} {
-		if gap := calls[i+1].at.Sub(calls[i].at); gap < least*time.Millisecond {
+	for i, least := range []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 70 * time.Millisecond, 70 * time.Millisecond} {
+		if gap := calls[i+1].at.Sub(calls[i].at); gap < least {
 			t.Errorf("pause %d: %v", i+1, gap)
 		}
 	}
