@@ -8,6 +8,7 @@ const (
 	User      Group = "user"      // by user_id, policy user_isolation
 	Claim     Group = "claim"     // by its own key, one key visible at a time
 	Reference Group = "reference" // on every node, read-only for both application roles
+	System    Group = "system"    // on the coordinator alone, for the role that crosses tenants
 )
 
 // Key is the column that leads every primary, unique and foreign key of the group's tables; empty where each
@@ -18,7 +19,7 @@ func (g Group) Key() string {
 		return "tenant_id"
 	case User:
 		return "user_id"
-	case Claim, Reference:
+	case Claim, Reference, System:
 	}
 	return ""
 }
@@ -39,4 +40,6 @@ var Tables = map[string]Group{
 	"email_claims": Claim, "host_claims": Claim, "stripe_customer_claims": Claim, "stripe_events": Claim,
 
 	"plans": Reference, "permissions": Reference,
+
+	"schedules": System,
 }
