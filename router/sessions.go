@@ -43,6 +43,10 @@ type sessions struct {
 	// epoch is raised when something is forgotten. Who asked before that may
 	// have been told what was true then, and does not remember it.
 	epoch uint64
+	// floor is the oldest epoch whose lives are still believed. Raising it
+	// forgets everybody at the cost of forgetting one: whoever sends worthless
+	// refresh tokens must not make us walk through all that we remember.
+	floor uint64
 	// asking makes one question of many that are asked at a time.
 	asking *cache.Local[session, bool]
 	now    func() time.Time
@@ -52,6 +56,7 @@ type seen struct {
 	id    ids.ID
 	alive bool
 	until time.Time
+	epoch uint64
 }
 
 func newSessions(now func() time.Time) *sessions {
@@ -69,10 +74,12 @@ func (k *sessions) know(s session) (st state, now time.Time, epoch uint64) {
 	list, _ := k.persons.Get(s.user)
 	for i := range list {
 		if e := &list[i]; e.id == s.id && now.Before(e.until) {
-			if e.alive {
+			switch {
+			case !e.alive:
+				return revoked, now, k.epoch
+			case e.epoch >= k.floor:
 				return live, now, k.epoch
 			}
-			return revoked, now, k.epoch
 		}
 	}
 	return unknown, now, k.epoch
@@ -92,7 +99,7 @@ func (k *sessions) learn(s session, alive bool, asked time.Time, epoch uint64) {
 			list = append(list, e)
 		}
 	}
-	k.persons.Add(s.user, append(list, seen{s.id, alive, asked.Add(sessionLife)}))
+	k.persons.Add(s.user, append(list, seen{s.id, alive, asked.Add(sessionLife), epoch}))
 }
 
 // forget drops what is remembered of a person that lives.
@@ -106,11 +113,11 @@ func (k *sessions) forget(user ids.ID) {
 	k.asking.DropIf(func(s session) bool { return s.user == user })
 }
 
-// forgetAll is forget for who knows whom.
+// forgetAll is forget where nobody knows whom.
 func (k *sessions) forgetAll() {
 	k.mu.Lock()
 	k.epoch++
-	k.persons.Purge()
+	k.floor = k.epoch
 	k.mu.Unlock()
 	k.asking.DropIf(func(session) bool { return true })
 }

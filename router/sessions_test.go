@@ -114,6 +114,17 @@ func TestSessionsOfOnePersonAreSeparate(t *testing.T) {
 			t.Errorf("state %d, want %d", st, want)
 		}
 	}
+	k.forgetAll()
+	for id, want := range map[ids.ID]state{a: unknown, b: revoked} {
+		if st, _, _ := k.know(session{user, id}); st != want {
+			t.Errorf("after forgetting all: state %d, want %d", st, want)
+		}
+	}
+	_, asked, epoch = k.know(session{user, a})
+	k.learn(session{user, a}, true, asked, epoch)
+	if st, _, _ := k.know(session{user, a}); st != live {
+		t.Errorf("nothing is learned after forgetting all: state %d", st)
+	}
 	now = now.Add(sessionLife)
 	for _, id := range []ids.ID{a, b} {
 		if st, _, _ := k.know(session{user, id}); st != unknown {
