@@ -100,7 +100,9 @@ func with(ctx context.Context, o Options, act func(context.Context, *platform) e
 
 // quiet keeps the runner's table of addresses to itself: they are not those
 // that are measured.
-type quiet struct{ out interface{ Write([]byte) (int, error) } }
+type quiet struct {
+	out interface{ Write([]byte) (int, error) }
+}
 
 func (q quiet) Write(b []byte) (int, error) { return len(b), nil }
 

@@ -40,7 +40,7 @@ func runRouter(ctx context.Context, set settings, _ string) error {
 	if err != nil {
 		return err
 	}
-	defer app.Close() //nolint:errcheck // The process ends.
+	defer app.Close()                                  //nolint:errcheck // The process ends.
 	l, err := net.Listen("tcp", "127.0.0.1:"+set.Port) //nolint:noctx // closed by Shutdown
 	if err != nil {
 		return err

@@ -1,0 +1,132 @@
+package bench
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func result(name string, perSecond map[string][]float64) *Result {
+	r := &Result{Name: name, Title: "the " + name, Rounds: map[string][]Round{}, Latency: map[string][]Round{}, PSS: map[string]int64{"router": 20 << 20}, Rate: 50}
+	for _, c := range []string{edge, bare, chain, alone, floor, lower} {
+		for _, v := range perSecond[c] {
+			r.Rounds[c] = append(r.Rounds[c], Round{PerSecond: v, CPU: map[string]time.Duration{"router": 40 * time.Microsecond}})
+			r.Latency[c] = append(r.Latency[c], Round{P50: time.Duration(1e9 / v), P99: time.Duration(2e9 / v)})
+		}
+		if len(perSecond[c]) > 0 {
+			r.Order = append(r.Order, c)
+		}
+	}
+	return r
+}
+
+// A round that was disturbed disturbs both of a ratio.
+func TestRatiosAreOfRounds(t *testing.T) {
+	t.Parallel()
+	r := result("get", map[string][]float64{chain: {60, 6, 66}, floor: {100, 10, 100}})
+	if got := r.PerSecond(chain); got != 60 {
+		t.Errorf("the rate is %v", got)
+	}
+	if got := r.Ratio(chain, floor); got != 0.6 {
+		t.Errorf("the ratio is %v", got)
+	}
+	if got := r.slower(chain, floor, p50); got < 1.6 || got > 1.7 {
+		t.Errorf("it is slower by %v", got)
+	}
+	if got := r.Ratio(chain, lower); got != 0 {
+		t.Errorf("the ratio to nothing is %v", got)
+	}
+}
+
+func TestGoals(t *testing.T) {
+	t.Parallel()
+	report := &Report{
+		Lines: []*Result{
+			result("get", map[string][]float64{chain: {60}, alone: {80}, floor: {100}, lower: {150}}),
+			result("create", map[string][]float64{chain: {64}, alone: {90}, floor: {100}, lower: {200}}),
+			result("me", map[string][]float64{chain: {61}}), result("refresh", map[string][]float64{chain: {71}}), result("login", map[string][]float64{chain: {0.1}}),
+		},
+		Starts: []Start{{"tasks", 31 * time.Millisecond, 14_000_000}, {"auth", 90 * time.Millisecond, 20_000_000}},
+		Hash:   20 * time.Millisecond,
+	}
+	holds := map[string]bool{}
+	for _, g := range goals(report) {
+		holds[g.What] = g.Holds
+	}
+	for what, want := range map[string]bool{
+		"get: chain ÷ F": true, "get: alone ÷ F": false, "create: chain ÷ F": false, "create: alone ÷ F": true,
+		"me: chain ÷ F of get": true, "refresh: chain ÷ L of create": true, "get: p50 of chain ÷ F": true, "get: p99 of chain ÷ F": false,
+		"router: memory under load": true, "tasks: start to first answer": false, "tasks: binary": true, "auth: start to first answer": true,
+	} {
+		if got, measured := holds[what]; !measured || got != want {
+			t.Errorf("%s: measured %v, holds %v", what, measured, got)
+		}
+	}
+	if _, measured := holds["edge: router ÷ P"]; measured {
+		t.Error("a goal of what was not measured")
+	}
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "benchmarks.md")
+	report := &Report{Lines: []*Result{result("edge", map[string][]float64{edge: {50}, bare: {100}})}, Machine: Machine{Commit: "first"}}
+	report.Goals = goals(report)
+	for _, commit := range []string{"first", "second"} {
+		report.Machine.Commit = commit
+		if err := report.Append(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	if first, second := strings.Index(page, "first"), strings.Index(page, "second"); second < 0 || first < second {
+		t.Errorf("the newest is not first:\n%s", page)
+	}
+	for _, want := range []string{"| the edge | router | 50 | 0.50 × P | 20.00 ms | 40.00 ms at 50/s | router 40 |", "| edge: router ÷ P | ≥ 0.60 | 0.50 | **no** |"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s:\n%s", want, page)
+		}
+	}
+	if err := os.WriteFile(file, []byte("# Another page\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Append(file); err == nil {
+		t.Error("wrote into another page")
+	}
+}
+
+func TestParsePgbench(t *testing.T) {
+	t.Parallel()
+	n, rate, err := ParsePgbench("transaction type: multiple scripts\nnumber of transactions actually processed: 1520\nlatency average = 21.0 ms\ntps = 505.250 (without initial connection time)\n")
+	if n != 1520 || rate != 505.25 || err != nil {
+		t.Errorf("%d, %v, %v", n, rate, err)
+	}
+	if _, _, err := ParsePgbench("pgbench: error"); err == nil {
+		t.Error("read a report that is none")
+	}
+}
+
+func TestCPUModel(t *testing.T) {
+	t.Parallel()
+	if got := cpuModel([]byte("processor\t: 0\nmodel name\t: A Processor 9000\n")); got != "A Processor 9000" {
+		t.Error(got)
+	}
+	if cpuModel(nil) == "" {
+		t.Error("a processor without a name")
+	}
+}
+
+func TestMedian(t *testing.T) {
+	t.Parallel()
+	for want, of := range map[int][]int{0: nil, 3: {3}, 2: {3, 2, 1}, 1: {2, 1}} {
+		if got := median(of); got != want {
+			t.Errorf("median of %v: %d", of, got)
+		}
+	}
+}
