@@ -125,3 +125,16 @@ func TestUsageOfManyTenantsGoesInBatchesAndIsBounded(t *testing.T) {
 		t.Errorf("%d written in %d batches, %d left: %v", len(fields), u.sequence, u.size, err)
 	}
 }
+
+// What a killed process loses of its counts is what came within a beat.
+func TestCountsDoNotWaitForTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	me := w.person(ids.New())
+	begun := time.Now()
+	want(t, w.do(call{path: "/api/v1/projects/", token: me.token}), 200, "")
+	until(t, func() bool { return w.mr.HGet(usageKey(dayOf(begun)), me.TenantID.String()) == "1" })
+	if took := time.Since(begun); took > 5*usageBeat {
+		t.Errorf("it took %v", took)
+	}
+}
