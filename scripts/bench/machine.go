@@ -45,6 +45,11 @@ func machine(ctx context.Context, o Options, p *platform) Machine {
 	}
 	m.Commit = firstLine(ctx, o.Root, "git", "describe", "--always", "--dirty", "--tags")
 	m.Setting = fmt.Sprintf("%d tasks (%s tenants × projects × tasks), %d connections, %d rounds of %s", o.Size.Total(), o.Size, o.Conns, o.Rounds, o.Length)
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		if minute, _, ok := strings.Cut(string(text), " "); ok {
+			m.Setting += ", load before it " + minute
+		}
+	}
 	if p.o.Own {
 		m.Setting += ", the platform's parts built for profiling"
 	}

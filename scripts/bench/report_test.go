@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,17 +66,25 @@ func TestGoals(t *testing.T) {
 			t.Errorf("%s: measured %v, holds %v", what, measured, got)
 		}
 	}
-	if _, measured := holds["edge: router ÷ P"]; measured {
-		t.Error("a goal of what was not measured")
+	for _, what := range slices.Sorted(maps.Keys(holds)) {
+		if strings.HasPrefix(what, "edge") || strings.HasPrefix(what, "list") {
+			t.Errorf("a goal of what was not measured: %s", what)
+		}
+	}
+	report.Options.Own = true
+	for _, g := range goals(report) {
+		if strings.Contains(g.What, "start") || strings.Contains(g.What, "binary") {
+			t.Errorf("%s of what is not deployed", g.What)
+		}
 	}
 }
 
 func TestPage(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "benchmarks.md")
-	report := &Report{Lines: []*Result{result("edge", map[string][]float64{edge: {50}, bare: {100}})}, Machine: Machine{Commit: "first"}}
+	report := &Report{Lines: []*Result{result("edge", map[string][]float64{edge: {50}, bare: {100}})}, Machine: Machine{}}
 	report.Goals = goals(report)
-	for _, commit := range []string{"first", "second"} {
+	for _, commit := range []string{"commit-one", "commit-two"} {
 		report.Machine.Commit = commit
 		if err := report.Append(file); err != nil {
 			t.Fatal(err)
@@ -85,7 +95,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	if first, second := strings.Index(page, "first"), strings.Index(page, "second"); second < 0 || first < second {
+	if first, second := strings.Index(page, "commit-one"), strings.Index(page, "commit-two"); second < 0 || first < second {
 		t.Errorf("the newest is not first:\n%s", page)
 	}
 	for _, want := range []string{"| the edge | router | 50 | 0.50 × P | 20.00 ms | 40.00 ms at 50/s | router 40 |", "| edge: router ÷ P | ≥ 0.60 | 0.50 | **no** |"} {

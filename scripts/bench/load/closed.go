@@ -16,7 +16,10 @@ type Window struct {
 	Begin, End func()
 }
 
-func (w Window) deadline() time.Time { return time.Now().Add(w.Warm + w.Length + 15*time.Second) }
+func (w Window) deadline() time.Time { return time.Now().Add(w.Warm + w.Length + grace + 3*time.Second) }
+
+// grace is what the last answers may take after the end.
+const grace = 12 * time.Second
 
 const (
 	warming int32 = iota
@@ -24,10 +27,12 @@ const (
 	over
 )
 
-// Closed lets every caller ask again as soon as it has its answer. A caller
+// Closed lets every caller ask again as soon as it has its answer, for the
+// window's length, or longer until something is answered at all. A caller
 // that gets no answer, or a wrong one, goes on: the result says so.
 func Closed(ctx context.Context, address string, callers []Caller, w Window) Result {
 	var phase atomic.Int32
+	var answered atomic.Bool
 	parts := make([]part, len(callers))
 	deadline := w.deadline()
 	var working sync.WaitGroup
@@ -45,6 +50,7 @@ func Closed(ctx context.Context, address string, callers []Caller, w Window) Res
 				}
 				if err != nil {
 					p.fault(status, err)
+					answered.Store(true)
 					if time.Now().After(deadline) {
 						return
 					}
@@ -52,6 +58,7 @@ func Closed(ctx context.Context, address string, callers []Caller, w Window) Res
 				}
 				if phase.Load() == counting {
 					p.latencies = append(p.latencies, time.Since(begun))
+					answered.Store(true)
 				}
 			}
 		})
@@ -61,6 +68,9 @@ func Closed(ctx context.Context, address string, callers []Caller, w Window) Res
 	phase.Store(counting)
 	began := time.Now()
 	wait(ctx, w.Length)
+	for !answered.Load() && ctx.Err() == nil && time.Until(deadline) > grace {
+		wait(ctx, 5*time.Millisecond)
+	}
 	phase.Store(over)
 	elapsed := time.Since(began)
 	call(w.End)

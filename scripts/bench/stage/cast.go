@@ -92,7 +92,7 @@ type Key struct{ Tenant, Project, Task int }
 // Keys spreads n keys over all tenants, projects and tasks, the same in each run.
 func (s Size) Keys(n int) []Key {
 	out := make([]Key, n)
-	const stride = 618_033 // the golden section of a million: neighbours fall far apart
+	const stride = 618_031 // the golden section of a million: neighbours fall far apart
 	for i := range out {
 		at := i * stride % s.Total()
 		out[i] = Key{Tenant: i % s.Tenants, Project: at / s.Tasks % s.Projects, Task: at % s.Tasks}
