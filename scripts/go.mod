@@ -24,6 +24,7 @@ require (
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/netresearch/go-cron v0.9.1 // indirect
 	github.com/swaggo/files/v2 v2.0.2 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.47.0 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
@@ -69,7 +70,7 @@ require (
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
 	github.com/yuin/gopher-lua v1.1.1 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
-	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.70.0 // indirect
+	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.71.0 // indirect
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
@@ -95,8 +96,10 @@ replace (
 	github.com/coditect/platform/functions/activity => ../functions/activity
 	github.com/coditect/platform/functions/all => ../functions/all
 	github.com/coditect/platform/functions/auth => ../functions/auth
+	github.com/coditect/platform/functions/exporter => ../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../functions/jobs
 	github.com/coditect/platform/functions/projects => ../functions/projects
+	github.com/coditect/platform/functions/reporter => ../functions/reporter
 	github.com/coditect/platform/functions/tasks => ../functions/tasks
 	github.com/coditect/platform/functions/tenants => ../functions/tenants
 	github.com/coditect/platform/functions/users => ../functions/users

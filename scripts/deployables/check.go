@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/coditect/platform/scripts/local/cron"
 )
 
 const framework = "github.com/GoogleCloudPlatform/functions-framework-go/"
@@ -85,6 +87,11 @@ func checkList(r *report, list []Function) {
 		}
 		if strings.HasPrefix(f.Resources.CPU, "0.") && f.Resources.Concurrency > 1 {
 			r.add("%s: below one vCPU Cloud Run serves one request at a time, not %d", f.Name, f.Resources.Concurrency)
+		}
+		if f.Kind == KindSchedule {
+			if _, err := cron.Parse(f.Cron, f.Timezone); err != nil {
+				r.add("%s: %s", f.Name, err)
+			}
 		}
 		if f.Kind == KindHTTP && (f.Database == "system" || f.Database == "both") {
 			r.add("%s: what serves clients never holds the role that crosses tenants", f.Name)

@@ -220,6 +220,39 @@ func TestCheckFindsDisagreements(t *testing.T) {
 	}
 }
 
+func retry(attempts int) entry {
+	return entry{"max_attempts": attempts, "min_backoff": "10s", "max_backoff": "10m", "max_age": "24h"}
+}
+
+// TestSchedules holds that what a schedule may miss is counted from its times,
+// and that times that never come are found.
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	for cron, want := range map[string]string{
+		"20 3 * * *":   `{Name: "labels", Cron: "20 3 * * *", Timezone: "Europe/Berlin", MaxLateness: 10 * time.Minute, LongestGap: 1500 * time.Minute},`,
+		"*/15 * * * *": `LongestGap: 15 * time.Minute},`,
+		"0 0 31 2 *":   "",
+	} {
+		root := tree(t)
+		list := entries()
+		delete(list[0], "auth")
+		merge(list[0], entry{"kind": "schedule", "folder": "schedulers/labels", "cron": cron, "timezone": "Europe/Berlin", "max_lateness": "10m", "invokers": []string{"scheduler"}, "database": "system"})
+		writeList(t, root, list)
+		_, err := Generate(root)
+		if want == "" {
+			faults, checked := Check(root)
+			if err == nil || checked != nil || !strings.Contains(strings.Join(faults, " "), "never comes") {
+				t.Errorf("%s: %v, %v, %v", cron, err, faults, checked)
+			}
+			continue
+		}
+		text, _ := os.ReadFile(filepath.Join(root, "shared/schedule/plans_gen.go"))
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %v\n%s", cron, err, text)
+		}
+	}
+}
+
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]func(entry){
@@ -227,11 +260,7 @@ func TestSchema(t *testing.T) {
 		"raw http": func(e entry) { e["raw"] = true },
 		"pubsub": func(e entry) {
 			delete(e, "auth")
-			merge(e, entry{"kind": "pubsub", "topic": "events", "ordering": true, "invokers": []string{"pubsub"}})
-		},
-		"pubsub retries": func(e entry) {
-			delete(e, "auth")
-			merge(e, entry{"kind": "pubsub", "topic": "events", "ordering": false, "max_attempts": 5, "invokers": []string{"pubsub"}})
+			merge(e, entry{"kind": "pubsub", "topic": "events", "ordering": true, "retry": retry(5), "invokers": []string{"pubsub"}})
 		},
 		"schedule": func(e entry) {
 			delete(e, "auth")
@@ -260,7 +289,7 @@ func TestSchema(t *testing.T) {
 		"pubsub without topic": func(e entry) { delete(e, "auth"); e["kind"] = "pubsub"; e["ordering"] = true },
 		"too few attempts": func(e entry) {
 			delete(e, "auth")
-			merge(e, entry{"kind": "pubsub", "topic": "events", "ordering": true, "max_attempts": 4, "invokers": []string{"pubsub"}})
+			merge(e, entry{"kind": "pubsub", "topic": "events", "ordering": true, "retry": retry(4), "invokers": []string{"pubsub"}})
 		},
 		"schedule in functions/": func(e entry) {
 			delete(e, "auth")

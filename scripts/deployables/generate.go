@@ -13,8 +13,11 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/coditect/platform/scripts/local/cron"
 )
 
 // An artifact is a file that follows from the list, alone or together with what
@@ -28,6 +31,7 @@ var artifacts = []artifact{
 	{path: Aggregate + "/all_gen.go", content: aggregate},
 	{path: Aggregate + "/go.mod", content: aggregateModule},
 	{path: "shared/queue/consumers_gen.go", content: consumers},
+	{path: "shared/schedule/plans_gen.go", content: plans},
 	{path: "tests/go.mod", content: importer("tests")},
 	{path: "scripts/go.mod", content: importer("scripts")},
 	{path: "go.work", content: workspace},
@@ -52,6 +56,9 @@ func Generate(root string) ([]string, error) {
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return changed, err
 		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return changed, err
+		}
 		if err := os.WriteFile(file, want, 0o644); err != nil {
 			return changed, err
 		}
@@ -67,10 +74,13 @@ var (
 	cloudBuildText string
 	//go:embed consumers_gen.go.tmpl
 	consumersText string
+	//go:embed plans_gen.go.tmpl
+	plansText string
 
-	templates = template.Must(template.New("all_gen.go").Funcs(template.FuncMap{"duration": duration}).Parse(aggregateText))
+	templates = template.Must(template.New("all_gen.go").Funcs(template.FuncMap{"duration": duration, "longestGap": longestGap}).Parse(aggregateText))
 	_         = template.Must(templates.New("cloudbuild.yaml").Parse(cloudBuildText))
 	_         = template.Must(templates.New("consumers_gen.go").Parse(consumersText))
+	_         = template.Must(templates.New("plans_gen.go").Parse(plansText))
 )
 
 func execute(name string, list []Function) ([]byte, error) {
@@ -100,6 +110,26 @@ func consumers(_ string, list []Function) ([]byte, error) {
 		return nil, err
 	}
 	return format.Source(b)
+}
+
+// plans is the table of shared/schedule: when schedules run, and how late they
+// may be.
+func plans(_ string, list []Function) ([]byte, error) {
+	b, err := execute("plans_gen.go", slices.DeleteFunc(slices.Clone(list), func(f Function) bool { return f.Kind != KindSchedule }))
+	if err != nil {
+		return nil, err
+	}
+	return format.Source(b)
+}
+
+// longestGap is the Go expression of the longest time between two runs. It is
+// counted from a fixed day, so that the same list always gives the same file.
+func longestGap(f Function) (string, error) {
+	s, err := cron.Parse(f.Cron, f.Timezone)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return fmt.Sprintf("%d * time.Minute", int(s.LongestGap(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)).Minutes())), nil
 }
 
 // duration is the Go expression of one in the list's form: 90s, 5m, 24h.

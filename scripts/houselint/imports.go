@@ -8,11 +8,11 @@ import (
 // order lists the packages of shared from the lowest up. Each imports only what
 // stands before it; packages on one line do not import one another.
 var order = [][]string{
-	{"errs", "ids", "trips", "config", "subdomain", "sheet"},
+	{"errs", "ids", "trips", "config", "subdomain", "sheet", "digest", "domain"},
 	{"logs", "problem", "outbox", "blob"},
 	{"telemetry", "activity", "secrets"},
 	{"hop", "identity"},
-	{"idempotency", "page"},
+	{"idempotency", "page", "keyrotation"},
 	{"db", "cache"},
 	{"queue"},
 	{"queue/tasks", "queue/events", "queue/push"},
@@ -22,7 +22,7 @@ var order = [][]string{
 	{"serve"},
 	{"serve/gcp", "serve/lambda"},
 	{"serve/host"},
-	{"function", "worker"},
+	{"function", "worker", "schedule"},
 	{"standin"},
 	{"dbtest"},
 	{"functest"},
