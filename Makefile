@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant demo test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
+.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -35,6 +35,9 @@ psql: $(LOCAL) ## A shell on the running local database (ARGS="-c 'select 1'", R
 
 tenant: $(LOCAL) ## The operator's command (ARGS="suspend|resume|restore acme", "plan acme pro", "add acme ada@example.com admin")
 	@$(LOCAL) tenant $(ARGS)
+
+replay: $(LOCAL) ## Dead letters: list them (no ARGS), or deliver them again (ARGS="all", a kind such as mail.invitation, or a message id)
+	@$(LOCAL) replay $(ARGS)
 
 demo: $(LOCAL) ## Fill a demonstration organization of the platform that runs (PORT, CODITECT_URL), and print the logins
 	@$(LOCAL) demo

@@ -250,4 +250,3 @@ func (b *Base) report(ctx context.Context, got queue.Delivery, r result, took ti
 	}
 	b.Log.LogAttrs(ctx, level, "message", attrs...)
 }
-

@@ -123,8 +123,10 @@ func TestOutcomes(t *testing.T) {
 		"failed": {errors.New("odd"), 1, 500, func(r row) bool {
 			return !r.Done && !r.Dead && r.Attempts == 1 && r.Error == "odd" && r.Leased && r.Wait > 40 && r.Wait < 60
 		}},
-		"hopeless":      {worker.Permanent(errors.New("no such address")), 1, 200, func(r row) bool { return r.Dead && r.Attempts == 1 && r.Error == "no such address" }},
-		"dependency":    {down, 1, 200, func(r row) bool { return !r.Dead && !r.Done && r.Attempts == 0 && !r.Leased && r.Wait >= 1 && r.Wait < 5 }},
+		"hopeless": {worker.Permanent(errors.New("no such address")), 1, 200, func(r row) bool { return r.Dead && r.Attempts == 1 && r.Error == "no such address" }},
+		"dependency": {down, 1, 200, func(r row) bool {
+			return !r.Dead && !r.Done && r.Attempts == 0 && !r.Leased && r.Wait >= 1 && r.Wait < 5
+		}},
 		"panic":         {errPanic, 1, 500, func(r row) bool { return r.Attempts == 1 && r.Error == "panic: oh" }},
 		"in many lines": {errors.New("first\nsecond"), 1, 500, func(r row) bool { return r.Error == "first" }},
 	} {

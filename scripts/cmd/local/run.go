@@ -5,14 +5,19 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/coditect/platform/scripts/deployables"
 	"github.com/coditect/platform/scripts/local/run"
 	"github.com/coditect/platform/scripts/local/split"
 	"github.com/coditect/platform/shared/config"
 )
 
 func runPlatform(ctx context.Context, here place, _ []string) (int, error) {
+	list, err := deployables.Load(here.root)
+	if err != nil {
+		return 1, err
+	}
 	return 0, run.Run(ctx, run.Options{
-		Home: here.home, Tools: here.tools, Lookup: config.Environ, Compose: run.Whole, Out: os.Stdout,
+		Home: here.home, Tools: here.tools, Lookup: config.Environ, Compose: run.Whole, Functions: list, Out: os.Stdout,
 	})
 }
 
@@ -27,8 +32,12 @@ func runSplit(ctx context.Context, here place, _ []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	list, err := deployables.Load(here.root)
+	if err != nil {
+		return 1, err
+	}
 	fleet := split.New(split.Options{Home: here.home, Programs: programs, Environ: os.Environ(), Out: os.Stdout})
 	return 0, run.Run(ctx, run.Options{
-		Home: here.home, Tools: here.tools, Lookup: config.Environ, Compose: fleet.Compose, Out: os.Stdout,
+		Home: here.home, Tools: here.tools, Lookup: config.Environ, Compose: fleet.Compose, Functions: list, Out: os.Stdout,
 	})
 }

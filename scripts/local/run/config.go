@@ -18,6 +18,8 @@ type Config struct {
 
 	Redis   config.Secret `env:"REDIS_URL"`
 	Secrets string        `env:"SECRETS_ENDPOINT"` // host:port of Secret Manager's API
+	Tasks   string        `env:"TASKS_ENDPOINT"`   // host:port of Cloud Tasks' API
+	PubSub  string        `env:"PUBSUB_ENDPOINT"`  // host:port of Pub/Sub's API
 	Project string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
 
 	// Ports of embedded parts; 0 chooses and remembers.
@@ -48,6 +50,10 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// ownCloud reports whether the runner serves some of the cloud's APIs. Where all
+// are given, queues and schedules are whoever's they are.
+func (c Config) ownCloud() bool { return c.Secrets == "" || c.Tasks == "" || c.PubSub == "" }
 
 // ownDatabase reports whether the runner starts PostgreSQL and PgBouncer.
 func (c Config) ownDatabase() bool { return c.Database.Reveal() == "" }

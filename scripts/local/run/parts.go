@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coditect/platform/migrations"
+	"github.com/coditect/platform/scripts/local/cloud"
 	"github.com/coditect/platform/scripts/local/database"
 	"github.com/coditect/platform/scripts/local/keys"
 	"github.com/coditect/platform/scripts/local/postgres"
@@ -36,7 +37,7 @@ type parts struct {
 
 	database *database.Database // nil when given
 	redis    *redis             // nil when given
-	standins *standins          // nil when given
+	cloud    *cloud.Cloud       // the stand-ins of cloud services
 	source   *manager.Source    // the given secrets; nil when served here
 }
 
@@ -68,24 +69,57 @@ func (p *parts) start(ctx context.Context) error {
 		}
 		p.env["REDIS_URL"] = fmt.Sprintf("redis://127.0.0.1:%d/0", port)
 	}
-	return p.startSecrets(ctx, ports)
+	return p.startCloud(ctx, ports)
 }
 
-// startSecrets serves the home's secrets or, where a server is given, mounts
-// that one's: the functions read files either way, as on Cloud Run.
-func (p *parts) startSecrets(ctx context.Context, ports *state.Ports) error {
+// startCloud serves the cloud's APIs. Of secrets, the home's are served or,
+// where a server is given, that one's mounted: the functions read files either
+// way, as on Cloud Run.
+func (p *parts) startCloud(ctx context.Context, ports *state.Ports) error {
 	p.env["SECRETS_DIR"] = p.Home.Secrets()
-	if p.cfg.Secrets != "" {
-		p.env["SECRETS_DIR"] = p.Home.Path("mounted-secrets")
-		p.source = manager.New(manager.Config{Project: p.cfg.Project, Endpoint: p.cfg.Secrets})
-		return p.mount(ctx)
+	if p.cfg.ownCloud() {
+		if err := p.serveCloud(ports); err != nil {
+			return err
+		}
+	}
+	if p.cfg.Secrets == "" {
+		return nil
+	}
+	p.env["SECRETS_DIR"] = p.Home.Path("mounted-secrets")
+	p.source = manager.New(manager.Config{Project: p.cfg.Project, Endpoint: p.cfg.Secrets})
+	return p.mount(ctx)
+}
+
+func (p *parts) serveCloud(ports *state.Ports) error {
+	o := cloud.Options{
+		Project: p.cfg.Project, Functions: p.Functions,
+		Log: slog.New(slog.NewTextHandler(p.Out, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+	}
+	if p.cfg.Secrets == "" {
+		o.Secrets = &keys.Store{Dir: p.Home.Secrets()}
 	}
 	port, err := ports.Bind("cloud stand-ins", p.cfg.StandinPort, firstStandin, state.Free, func(port int) (err error) {
-		p.standins, err = startStandins(port, p.cfg.Project, keys.Store{Dir: p.Home.Secrets()})
+		p.cloud, err = cloud.Start(port, o)
 		return err
 	})
-	p.env["SECRETS_ENDPOINT"] = fmt.Sprintf("127.0.0.1:%d", port)
-	return err
+	if err != nil {
+		return err
+	}
+	at := fmt.Sprintf("127.0.0.1:%d", port)
+	for name, value := range map[string]string{
+		"SECRETS_ENDPOINT": at, "TASKS_ENDPOINT": at, "TASKS_LOCATION": cloud.Location, "PUBSUB_ENDPOINT": at,
+		"PUSH_ISSUER": cloud.Issuer, "PUSH_SERVICE_ACCOUNT": cloud.ServiceAccount, "PUSH_SERVICE_ACCOUNTS": cloud.ServiceAccount,
+	} {
+		p.offer(name, value)
+	}
+	return nil
+}
+
+// offer tells the functions a value unless the person knows better.
+func (p *parts) offer(name, value string) {
+	if _, set := p.Lookup(name); !set {
+		p.env[name] = value
+	}
 }
 
 func (p *parts) mount(ctx context.Context) error {
@@ -95,13 +129,10 @@ func (p *parts) mount(ctx context.Context) error {
 // announce tells the functions where the platform is to be found, unless the
 // person knows better.
 func (p *parts) announce(port string) {
-	for name, value := range map[string]string{
-		"TOKEN_ISSUER": "http://localhost:" + port,
-		"JWKS_URL":     "http://127.0.0.1:" + port + "/.well-known/jwks.json",
-	} {
-		if _, set := p.Lookup(name); !set {
-			p.env[name] = value
-		}
+	p.offer("TOKEN_ISSUER", "http://localhost:"+port)
+	p.offer("JWKS_URL", "http://127.0.0.1:"+port+"/.well-known/jwks.json")
+	if p.cloud != nil {
+		p.offer("PUSH_JWKS_URL", "http://127.0.0.1:"+port+cloud.KeysPath)
 	}
 }
 
@@ -215,8 +246,8 @@ func (p *parts) stop(ctx context.Context) error {
 	if p.source != nil {
 		faults = append(faults, p.source.Close())
 	}
-	if p.standins != nil {
-		faults = append(faults, p.standins.close())
+	if p.cloud != nil {
+		faults = append(faults, p.cloud.Close())
 	}
 	if p.redis != nil {
 		p.redis.close()
@@ -242,7 +273,7 @@ func (p *parts) table(address string) {
 		line("database", host(p.env["DATABASE_URL"])+" (given)")
 	}
 	line("Redis", host(p.redisURL())+given(p.redis != nil))
-	line("secrets", p.secretsAt()+given(p.standins != nil))
+	line("secrets", p.secretsAt()+given(p.source == nil))
 	line("state", p.Home.Dir)
 	w.Flush() //nolint:errcheck // A terminal.
 }
@@ -255,10 +286,8 @@ func (p *parts) redisURL() string {
 }
 
 func (p *parts) secretsAt() string {
-	if p.standins == nil {
-		return p.cfg.Secrets
-	}
-	return p.env["SECRETS_ENDPOINT"]
+	at, _ := p.lookup("SECRETS_ENDPOINT")
+	return at
 }
 
 func given(own bool) string {

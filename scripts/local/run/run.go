@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coditect/platform/scripts/deployables"
 	"github.com/coditect/platform/scripts/local/process"
 	"github.com/coditect/platform/scripts/local/state"
 	"github.com/coditect/platform/scripts/local/tools"
@@ -29,6 +30,10 @@ type Platform struct {
 	Handler http.Handler
 	// Drain stops taking work, finishes what is under way and flushes.
 	Drain func(context.Context) error
+	// Transport leads to functions, and Address tells where each is: what queues
+	// and schedules call. Without them none does.
+	Transport http.RoundTripper
+	Address   func(function string) string
 }
 
 // Compose opens all functions behind a router.
@@ -40,7 +45,10 @@ type Options struct {
 	Tools   tools.Finder
 	Lookup  config.Lookup
 	Compose Compose
-	Out     io.Writer // for a person
+	// Functions are the deployables: the queues, subscriptions and schedules of
+	// functions.json are made for them.
+	Functions []deployables.Function
+	Out       io.Writer // for a person
 }
 
 const (
@@ -82,6 +90,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return interrupted(ctx, fmt.Errorf("open the functions and the router: %w", err))
 	}
+	if platform.Address != nil && p.cloud != nil {
+		if err := p.cloud.Connect(ctx, platform.Transport, platform.Address); err != nil {
+			return errors.Join(fmt.Errorf("make the queues: %w", err), platform.Drain(context.WithoutCancel(ctx)))
+		}
+	}
 	return serve(ctx, o.Out, listener, platform, p)
 }
 
@@ -116,7 +129,7 @@ func portOf(l net.Listener) string {
 
 func serve(ctx context.Context, out io.Writer, listener net.Listener, platform *Platform, p *parts) error {
 	server := &http.Server{
-		Handler:           platform.Handler,
+		Handler:           p.front(platform.Handler),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       60 * time.Second,
 		WriteTimeout:      90 * time.Second,

@@ -27,13 +27,21 @@ var decided = []string{
 	"PORT", "HOST", "FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE", "K_REVISION", "AWS_LAMBDA_RUNTIME_API",
 	"DATABASE_URL", "SYSTEM_DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL",
 	"SECRETS_DIR", "SECRETS_ENDPOINT", "GOOGLE_CLOUD_PROJECT", "TOKEN_ISSUER", "JWKS_URL", "UPSTREAMS", "TRUSTED_HOPS",
+	"TASKS_ENDPOINT", "TASKS_LOCATION", "PUBSUB_ENDPOINT", "PUSH_ISSUER", "PUSH_JWKS_URL", "PUSH_SERVICE_ACCOUNT", "PUSH_SERVICE_ACCOUNTS",
+	"PUSH_AUDIENCE", "FUNCTION_URLS", "FUNCTION_URL", "ROUTER_NUDGE_URL",
 }
 
 // both is what routers and functions are told alike.
 var both = []string{"REDIS_URL", "SECRETS_ENDPOINT", "GOOGLE_CLOUD_PROJECT", "TOKEN_ISSUER", "JWKS_URL"}
 
+// called are the variables by which a function knows its queues and schedules,
+// and by which the relay finds them.
+var called = []string{
+	"TASKS_ENDPOINT", "TASKS_LOCATION", "PUBSUB_ENDPOINT", "PUSH_ISSUER", "PUSH_JWKS_URL", "PUSH_SERVICE_ACCOUNT", "PUSH_SERVICE_ACCOUNTS",
+}
+
 func (e environment) function(p Program) ([]string, error) {
-	names := slices.Clone(both)
+	names := slices.Concat(both, called)
 	switch p.Database {
 	case "app":
 		names = append(names, "DATABASE_URL")
@@ -46,8 +54,12 @@ func (e environment) function(p Program) ([]string, error) {
 	return append(vars, "FUNCTION_TARGET="+p.Entry, "FUNCTION_SIGNATURE_TYPE=http", "K_SERVICE="+p.Name), err
 }
 
-func (e environment) router(upstreams string) ([]string, error) {
+// router is told where the functions are, and the relay, if there is one.
+func (e environment) router(upstreams, relay string) ([]string, error) {
 	vars, err := e.vars("router", both, []string{secrets.HopKey})
+	if relay != "" {
+		vars = append(vars, "ROUTER_NUDGE_URL="+relay)
+	}
 	return append(vars, "UPSTREAMS="+upstreams, "TRUSTED_HOPS=1", "HOST=127.0.0.1"), err
 }
 

@@ -236,7 +236,7 @@ func TestEnvironment(t *testing.T) {
 			return e.function(Program{Name: "relay", Entry: "Relay", Database: "system"})
 		}, "LOG_LEVEL=debug REDIS_URL=redis JWKS_URL=jwks SYSTEM_DATABASE_URL=system SECRETS_DIR=relay FUNCTION_TARGET=Relay FUNCTION_SIGNATURE_TYPE=http K_SERVICE=relay"},
 		{"one that does both", func() ([]string, error) { return e.function(Program{Name: "x", Entry: "X", Database: "both"}) }, "LOG_LEVEL=debug REDIS_URL=redis JWKS_URL=jwks DATABASE_URL=app SYSTEM_DATABASE_URL=system SECRETS_DIR=x FUNCTION_TARGET=X FUNCTION_SIGNATURE_TYPE=http K_SERVICE=x"},
-		{"the router", func() ([]string, error) { return e.router("a=http://b") }, "LOG_LEVEL=debug REDIS_URL=redis JWKS_URL=jwks SECRETS_DIR=router UPSTREAMS=a=http://b TRUSTED_HOPS=1 HOST=127.0.0.1"},
+		{"the router", func() ([]string, error) { return e.router("a=http://b", "http://127.0.0.1:20009") }, "LOG_LEVEL=debug REDIS_URL=redis JWKS_URL=jwks SECRETS_DIR=router ROUTER_NUDGE_URL=http://127.0.0.1:20009 UPSTREAMS=a=http://b TRUSTED_HOPS=1 HOST=127.0.0.1"},
 	} {
 		for range 2 { // The second time over what the first left.
 			vars, err := c.make()

@@ -15,8 +15,10 @@ import (
 	"hash/fnv"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,10 +112,13 @@ func (f *Fleet) Compose(ctx context.Context, lookup config.Lookup) (_ *run.Platf
 		return nil, err
 	}
 	var upstreams []string
-	for _, p := range f.Programs.Functions {
+	for _, p := range relayLast(f.Programs.Functions) {
 		vars, err := f.env.function(p)
 		if err != nil {
 			return nil, err
+		}
+		if p.Name == relay {
+			vars = append(vars, "FUNCTION_URLS="+strings.Join(upstreams, ","))
 		}
 		c, err := f.start(ctx, ports, p.Name, p.Binary, firstFunction, vars)
 		if err != nil {
@@ -122,7 +127,7 @@ func (f *Fleet) Compose(ctx context.Context, lookup config.Lookup) (_ *run.Platf
 		upstreams = append(upstreams, p.Name+"="+c.address())
 	}
 	f.edge = len(f.children)
-	vars, err := f.env.router(strings.Join(upstreams, ","))
+	vars, err := f.env.router(strings.Join(upstreams, ","), f.Address(relay))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +140,27 @@ func (f *Fleet) Compose(ctx context.Context, lookup config.Lookup) (_ *run.Platf
 		behind = append(behind, c.host())
 	}
 	f.table()
-	return &run.Platform{Handler: newBalancer(behind), Drain: f.stop}, nil
+	return &run.Platform{
+		Handler: newBalancer(behind), Drain: f.stop,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}, Address: f.Address,
+	}, nil
+}
+
+// relay is the function that has to know where the others are.
+const relay = "outboxrelay"
+
+func relayLast(programs []Program) []Program {
+	out := slices.Clone(programs)
+	slices.SortStableFunc(out, func(a, b Program) int {
+		switch {
+		case a.Name == relay:
+			return 1
+		case b.Name == relay:
+			return -1
+		}
+		return 0
+	})
+	return out
 }
 
 // Address is where the process called name listens, or "".
@@ -171,7 +196,7 @@ func (f *Fleet) start(ctx context.Context, ports *state.Ports, name, binary stri
 	_, err := ports.Bind("split "+name, 0, f.first(first), state.Free, func(port int) error {
 		c = &child{
 			name: name, binary: binary, port: port, pidFile: filepath.Join(f.pids(), name+".pid"), thread: f.thread,
-			env: append(vars[:len(vars):len(vars)], "PORT="+strconv.Itoa(port)),
+			env: append(vars[:len(vars):len(vars)], "PORT="+strconv.Itoa(port), "PUSH_AUDIENCE=http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port))),
 			out: &lines{prefix: name + " | ", to: f.Out, mu: f.say}, quit: make(chan struct{}), kill: make(chan struct{}), gone: make(chan struct{}),
 		}
 		return c.start(ctx)
