@@ -47,6 +47,7 @@ const (
 	edge    = "router"
 	bare    = "P"
 	checked = "P+check"
+	hash    = "hash"
 )
 
 func throughRouter(p *platform) string { return p.router.Host() }
@@ -106,7 +107,8 @@ var lines = []line{
 		},
 	},
 	{
-		name: "login", title: "login", function: "auth", contenders: plain("auth"), count: keys,
+		name: "login", title: "login", function: "auth", count: keys,
+		contenders: append(plain("auth"), contender{name: hash, run: runHash}),
 		request: func(_ *platform, at stage.Key, _ *string) request {
 			body := fmt.Sprintf(`{"email":%q,"password":%q}`, stage.Email(at.Tenant, 0), stage.Password)
 			return request{http.MethodPost, "/api/v1/auth/login/", "", body, http.StatusOK}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/coditect/platform/functions/all"
 	"github.com/coditect/platform/scripts/bench/peer"
@@ -157,18 +156,4 @@ func (p *platform) signer(ctx context.Context) (*identity.Signer, error) {
 		return nil, err
 	}
 	return identity.NewSigner(keys, p.env("TOKEN_ISSUER")), nil
-}
-
-// hashTime is what one password costs one core, the median of several.
-func hashTime(ctx context.Context, o Options) (time.Duration, error) {
-	h := identity.NewHasher(1)
-	times := make([]time.Duration, 0, 20)
-	for range cap(times) / max(1, 20/(2*o.Starts)) {
-		begun := time.Now()
-		if _, err := h.Hash(ctx, "a password of the usual length"); err != nil {
-			return 0, err
-		}
-		times = append(times, time.Since(begun))
-	}
-	return median(times), nil
 }

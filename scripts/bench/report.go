@@ -23,7 +23,6 @@ type Report struct {
 	Lines   []*Result
 	Trips   []Trips
 	Starts  []Start
-	Hash    time.Duration // of one password, on one core
 	Goals   []Goal
 }
 

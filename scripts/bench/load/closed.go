@@ -16,7 +16,9 @@ type Window struct {
 	Begin, End func()
 }
 
-func (w Window) deadline() time.Time { return time.Now().Add(w.Warm + w.Length + grace + 3*time.Second) }
+func (w Window) deadline() time.Time {
+	return time.Now().Add(w.Warm + w.Length + grace + 3*time.Second)
+}
 
 // grace is what the last answers may take after the end.
 const grace = 12 * time.Second
