@@ -20,6 +20,7 @@ type Config struct {
 	Secrets string        `env:"SECRETS_ENDPOINT"` // host:port of Secret Manager's API
 	Tasks   string        `env:"TASKS_ENDPOINT"`   // host:port of Cloud Tasks' API
 	PubSub  string        `env:"PUBSUB_ENDPOINT"`  // host:port of Pub/Sub's API
+	Objects string        `env:"OBJECTS_URL"`      // of a bucket
 	Project string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
 
 	// Ports of embedded parts; 0 chooses and remembers.

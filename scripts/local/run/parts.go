@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -15,7 +18,10 @@ import (
 	"github.com/coditect/platform/scripts/local/keys"
 	"github.com/coditect/platform/scripts/local/postgres"
 	"github.com/coditect/platform/scripts/local/state"
+	"github.com/coditect/platform/shared/blob"
+	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/secrets/manager"
+	"github.com/coditect/platform/shared/standin/objects"
 )
 
 // Database is the name of the platform's database in the home's own cluster.
@@ -39,6 +45,7 @@ type parts struct {
 	redis    *redis             // nil when given
 	cloud    *cloud.Cloud       // the stand-ins of cloud services
 	source   *manager.Source    // the given secrets; nil when served here
+	objects  http.Handler       // nil when given
 }
 
 // lookup is the functions' environment: what was started, else what the person
@@ -127,13 +134,36 @@ func (p *parts) mount(ctx context.Context) error {
 }
 
 // announce tells the functions where the platform is to be found, unless the
-// person knows better.
-func (p *parts) announce(port string) {
+// person knows better, and serves there what has the router's port.
+func (p *parts) announce(port string) error {
 	p.offer("TOKEN_ISSUER", "http://localhost:"+port)
 	p.offer("JWKS_URL", "http://127.0.0.1:"+port+"/.well-known/jwks.json")
 	if p.cloud != nil {
 		p.offer("PUSH_JWKS_URL", "http://127.0.0.1:"+port+cloud.KeysPath)
 	}
+	if p.cfg.Objects != "" {
+		return nil
+	}
+	return p.serveObjects(port)
+}
+
+// serveObjects keeps objects in the home, behind links of the router's port.
+func (p *parts) serveObjects(port string) error {
+	passwords, err := p.Home.Passwords()
+	if err != nil {
+		return err
+	}
+	dir := p.Home.Path("objects")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	cfg := blob.Config{
+		URL: "file://" + filepath.ToSlash(dir), PublicURL: "http://127.0.0.1:" + port + objectsPath,
+		SigningKey: config.Secret(passwords.Objects),
+	}
+	p.env["OBJECTS_URL"], p.env["OBJECTS_PUBLIC_URL"], p.env["OBJECTS_SIGNING_KEY"] = cfg.URL, cfg.PublicURL, passwords.Objects
+	p.objects, err = objects.New(cfg)
+	return err
 }
 
 func (p *parts) startDatabase(ctx context.Context) error {

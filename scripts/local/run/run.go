@@ -85,7 +85,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := p.start(ctx); err != nil {
 		return interrupted(ctx, err)
 	}
-	p.announce(portOf(listener))
+	if err := p.announce(portOf(listener)); err != nil {
+		return err
+	}
 	platform, err := o.Compose(ctx, p.lookup)
 	if err != nil {
 		return interrupted(ctx, fmt.Errorf("open the functions and the router: %w", err))
@@ -147,6 +149,7 @@ func serve(ctx context.Context, out io.Writer, listener net.Listener, platform *
 		watching, stop := context.WithCancel(ctx)
 		watched := make(chan struct{})
 		go func() { defer close(watched); p.watch(watching) }()
+		schedules := p.schedules(watching, platform)
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(out, "stopping")
@@ -155,6 +158,7 @@ func serve(ctx context.Context, out io.Writer, listener net.Listener, platform *
 		}
 		stop()
 		<-watched
+		schedules.Wait()
 	}
 	// Also after a failed start: the functions hold connections.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)

@@ -29,19 +29,21 @@ var decided = []string{
 	"SECRETS_DIR", "SECRETS_ENDPOINT", "GOOGLE_CLOUD_PROJECT", "TOKEN_ISSUER", "JWKS_URL", "UPSTREAMS", "TRUSTED_HOPS",
 	"TASKS_ENDPOINT", "TASKS_LOCATION", "PUBSUB_ENDPOINT", "PUSH_ISSUER", "PUSH_JWKS_URL", "PUSH_SERVICE_ACCOUNT", "PUSH_SERVICE_ACCOUNTS",
 	"PUSH_AUDIENCE", "FUNCTION_URLS", "FUNCTION_URL", "ROUTER_NUDGE_URL",
+	"OBJECTS_URL", "OBJECTS_PUBLIC_URL", "OBJECTS_SIGNING_KEY", "MAIL_URL",
 }
 
 // both is what routers and functions are told alike.
 var both = []string{"REDIS_URL", "SECRETS_ENDPOINT", "GOOGLE_CLOUD_PROJECT", "TOKEN_ISSUER", "JWKS_URL"}
 
-// called are the variables by which a function knows its queues and schedules,
-// and by which the relay finds them.
-var called = []string{
+// around are the variables by which a function knows its queues and schedules,
+// the relay finds them, and who needs objects or mail finds those.
+var around = []string{
 	"TASKS_ENDPOINT", "TASKS_LOCATION", "PUBSUB_ENDPOINT", "PUSH_ISSUER", "PUSH_JWKS_URL", "PUSH_SERVICE_ACCOUNT", "PUSH_SERVICE_ACCOUNTS",
+	"OBJECTS_URL", "OBJECTS_PUBLIC_URL", "OBJECTS_SIGNING_KEY", "MAIL_URL",
 }
 
 func (e environment) function(p Program) ([]string, error) {
-	names := slices.Concat(both, called)
+	names := slices.Concat(both, around)
 	switch p.Database {
 	case "app":
 		names = append(names, "DATABASE_URL")

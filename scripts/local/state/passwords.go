@@ -6,13 +6,15 @@ import (
 
 const passwordsFile = "passwords.json"
 
-// Passwords of the roles of a home's own database. They are made once and never
-// leave the home.
+// Passwords of the roles of a home's own database, and its other secrets of one
+// text. They are made once and never leave the home.
 type Passwords struct {
 	Superuser string `json:"superuser"`
 	Migrator  string `json:"migrator"`
 	App       string `json:"app"`
 	System    string `json:"system"`
+	// Objects signs links to the home's objects.
+	Objects string `json:"objects"`
 }
 
 // Passwords reads the home's passwords and makes those that are missing. The
@@ -28,6 +30,9 @@ func (h Home) Passwords() (Passwords, error) {
 		if *field == "" {
 			*field = rand.Text() // 128 bits, letters and digits: safe in a URL and in a quoted file.
 		}
+	}
+	if p.Objects == "" {
+		p.Objects = rand.Text() + rand.Text()
 	}
 	if p == before {
 		return p, nil
