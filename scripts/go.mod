@@ -105,6 +105,7 @@ replace (
 	github.com/coditect/platform/functions/users => ../functions/users
 	github.com/coditect/platform/migrations => ../migrations
 	github.com/coditect/platform/router => ../router
+	github.com/coditect/platform/schedulers/dailysummary => ../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay
 	github.com/coditect/platform/shared => ../shared
 	github.com/coditect/platform/tests => ../tests

@@ -89,13 +89,16 @@ replace (
 	github.com/coditect/platform/functions/activity => ../functions/activity
 	github.com/coditect/platform/functions/all => ../functions/all
 	github.com/coditect/platform/functions/auth => ../functions/auth
+	github.com/coditect/platform/functions/exporter => ../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../functions/jobs
 	github.com/coditect/platform/functions/projects => ../functions/projects
+	github.com/coditect/platform/functions/reporter => ../functions/reporter
 	github.com/coditect/platform/functions/tasks => ../functions/tasks
 	github.com/coditect/platform/functions/tenants => ../functions/tenants
 	github.com/coditect/platform/functions/users => ../functions/users
 	github.com/coditect/platform/migrations => ../migrations
 	github.com/coditect/platform/router => ../router
+	github.com/coditect/platform/schedulers/dailysummary => ../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay
 	github.com/coditect/platform/shared => ../shared
 )

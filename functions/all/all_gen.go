@@ -5,11 +5,14 @@ package all
 import (
 	"github.com/coditect/platform/functions/activity"
 	"github.com/coditect/platform/functions/auth"
+	"github.com/coditect/platform/functions/exporter"
 	"github.com/coditect/platform/functions/jobs"
 	"github.com/coditect/platform/functions/projects"
+	"github.com/coditect/platform/functions/reporter"
 	"github.com/coditect/platform/functions/tasks"
 	"github.com/coditect/platform/functions/tenants"
 	"github.com/coditect/platform/functions/users"
+	"github.com/coditect/platform/schedulers/dailysummary"
 	"github.com/coditect/platform/schedulers/outboxrelay"
 )
 
@@ -17,10 +20,13 @@ import (
 var openers = []opener{
 	{name: "activity", open: activity.Open, function: activity.Function},
 	{name: "auth", open: auth.Open, function: auth.Function},
+	{name: "dailysummary", open: dailysummary.Open},
+	{name: "exporter", open: exporter.Open},
 	{name: "jobs", open: jobs.Open, function: jobs.Function},
+	{name: "outboxrelay", open: outboxrelay.Open},
 	{name: "projects", open: projects.Open, function: projects.Function},
+	{name: "reporter", open: reporter.Open},
 	{name: "tasks", open: tasks.Open, function: tasks.Function},
 	{name: "tenants", open: tenants.Open, function: tenants.Function},
 	{name: "users", open: users.Open, function: users.Function},
-	{name: "outboxrelay", open: outboxrelay.Open},
 }

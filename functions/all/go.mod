@@ -79,17 +79,23 @@ require (
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	github.com/coditect/platform/schedulers/outboxrelay v0.0.0
+	github.com/coditect/platform/functions/exporter v0.0.0
+	github.com/coditect/platform/functions/reporter v0.0.0
+	github.com/coditect/platform/schedulers/dailysummary v0.0.0
 )
 
 replace (
 	github.com/coditect/platform/functions/activity => ../../functions/activity
 	github.com/coditect/platform/functions/auth => ../../functions/auth
+	github.com/coditect/platform/functions/exporter => ../../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../../functions/jobs
 	github.com/coditect/platform/functions/projects => ../../functions/projects
+	github.com/coditect/platform/functions/reporter => ../../functions/reporter
 	github.com/coditect/platform/functions/tasks => ../../functions/tasks
 	github.com/coditect/platform/functions/tenants => ../../functions/tenants
 	github.com/coditect/platform/functions/users => ../../functions/users
 	github.com/coditect/platform/migrations => ../../migrations
+	github.com/coditect/platform/schedulers/dailysummary => ../../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/outboxrelay => ../../schedulers/outboxrelay
 	github.com/coditect/platform/shared => ../../shared
 )

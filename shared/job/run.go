@@ -9,8 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/coditect/platform/shared/blob"
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/errs"
+	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
 )
 
@@ -198,4 +200,32 @@ func Final(err error) bool {
 		return true
 	}
 	return false
+}
+
+// Prefix is where the objects of a job are.
+func Prefix(tenant, id ids.ID) string { return blob.Prefix(tenant, "jobs", id.String()) }
+
+// Prefix is where objects of this job are.
+func (r *Run) Prefix(folder string) string {
+	return blob.Prefix(r.Tenant, "jobs", r.ID.String(), folder)
+}
+
+// Key names an object of this job.
+func (r *Run) Key(parts ...string) string {
+	return blob.Key(r.Tenant, append([]string{"jobs", r.ID.String()}, parts...)...)
+}
+
+// Wasted reports whether the job has ended without a result, so that what was
+// made for it may go.
+func Wasted(ctx context.Context, d *db.DB, tenant, id ids.ID) (bool, error) {
+	var wasted *db.Row[bool]
+	err := db.Read(ctx, d, identity.Principal{TenantID: tenant}, func(tx *db.Tx) error {
+		wasted = db.One(tx, pgx.RowTo[bool], `select status in ('failed', 'canceled') from app.jobs where tenant_id = $1 and id = $2`, tenant, id)
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	v, _ := wasted.Found()
+	return v, nil
 }

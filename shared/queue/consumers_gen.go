@@ -2,5 +2,18 @@
 
 package queue
 
+import "time"
+
 // consumers are the functions that messages are delivered to.
-var consumers = []Consumer{}
+var consumers = []Consumer{
+	{
+		Name: "exporter", Queue: "exports", MaxAttempts: 4,
+		MinBackoff: 5 * time.Second, MaxBackoff: 5 * time.Minute, MaxAge: 24 * time.Hour,
+		Rate: 2, Concurrency: 10,
+	},
+	{
+		Name: "reporter", Queue: "reports", MaxAttempts: 4,
+		MinBackoff: 2 * time.Second, MaxBackoff: 5 * time.Minute, MaxAge: 24 * time.Hour,
+		Rate: 20, Concurrency: 20,
+	},
+}
