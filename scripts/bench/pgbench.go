@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coditect/platform/scripts/bench/capture"
@@ -99,7 +100,7 @@ func writeScripts(o Options, l line, e capture.Exchange) ([]string, error) {
 	literals := map[string]string{}
 	all := o.Size.Keys(keys)
 	for s := range scripts {
-		var text string
+		var text strings.Builder
 		for k := range perScript {
 			at := s*perScript + k
 			key := all[at]
@@ -108,16 +109,16 @@ func writeScripts(o Options, l line, e capture.Exchange) ([]string, error) {
 				"project": stage.Project(key.Tenant, key.Project).String(), "task": stage.Task(key.Tenant, key.Project, key.Task).String(),
 			}
 			used := map[string]bool{}
-			text += e.Script(func(name string) string {
+			text.WriteString(e.Script(func(name string) string {
 				used[name] = true
 				return name + strconv.Itoa(at)
-			}, literals)
+			}, literals))
 			for name := range used {
 				args = append(args, "-D", name+strconv.Itoa(at)+"="+known[name])
 			}
 		}
 		file := filepath.Join(dir, strconv.Itoa(s)+".sql")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 			return nil, err
 		}
 		args = append(args, "-f", file)

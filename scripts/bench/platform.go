@@ -40,7 +40,6 @@ type platform struct {
 	cast    *stage.Cast
 	does    peer.Exchanges
 	trips   []Trips
-	hop     string
 	cluster *database.Database
 
 	router                              *spawn.Process

@@ -49,10 +49,10 @@ func (p *platform) record(ctx context.Context) error {
 	}
 	defer r.Close() //nolint:errcheck // read by now
 	apps, err := all.Open(ctx, func(name string) (string, bool) {
-		switch {
-		case name == "DATABASE_URL":
+		switch name {
+		case "DATABASE_URL":
 			return r.URL, true
-		case name == "LOG_LEVEL":
+		case "LOG_LEVEL":
 			return "warn", true
 		}
 		for _, limit := range limits {

@@ -222,5 +222,5 @@ func (r *Report) Append(file string) error {
 		return fmt.Errorf("%s: %w: %s", file, errDocument, strings.TrimSpace(newest))
 	}
 	out := string(head) + newest + "\n" + r.Markdown() + string(rest)
-	return os.WriteFile(file, []byte(out), 0o644) //nolint:gosec // a page of the documentation
+	return os.WriteFile(file, []byte(out), 0o644)
 }

@@ -109,7 +109,7 @@ func (r *Recorder) follow(client io.Reader, server io.Writer) error {
 		if size < 0 || size > most {
 			return fmt.Errorf("a message of %d bytes", size)
 		}
-		message = append(message, make([]byte, size)...)
+		message = slices.Concat(message, make([]byte, size))
 		body := message[kind+4:]
 		if _, err := io.ReadFull(client, body); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -31,18 +32,18 @@ func (r Result) Err() error {
 		return nil
 	}
 	const shown = 3
-	var text string
+	var text strings.Builder
 	for i, what := range slices.Sorted(maps.Keys(r.Faults)) {
 		if i == shown {
-			text += "; …"
+			text.WriteString("; …")
 			break
 		}
 		if i > 0 {
-			text += "; "
+			text.WriteString("; ")
 		}
-		text += fmt.Sprintf("%d× %s", r.Faults[what], what)
+		fmt.Fprintf(&text, "%d× %s", r.Faults[what], what)
 	}
-	return fmt.Errorf("answers that should not be: %s", text)
+	return fmt.Errorf("answers that should not be: %s", text.String())
 }
 
 // Quantile is the smallest of the sorted values that at least the part q of

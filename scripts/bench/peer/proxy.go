@@ -30,7 +30,7 @@ func runChecked(ctx context.Context, set settings, _ string) error {
 		return err
 	}
 	client := redis.NewClient(options)
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // The process ends.
 	tokens, err := newTokens(ctx, set.JWKS)
 	if err != nil {
 		return err

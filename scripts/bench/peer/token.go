@@ -9,8 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +62,10 @@ func newTokens(ctx context.Context, address string) (*tokens, error) {
 		if err := errors.Join(errX, errY); err != nil {
 			return nil, err
 		}
-		t.keys[k.Kid] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+		// The point in its uncompressed form (SEC 1, 2.3.3).
+		if t.keys[k.Kid], err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y)); err != nil {
+			return nil, fmt.Errorf("the key %s: %w", k.Kid, err)
+		}
 	}
 	return t, nil
 }

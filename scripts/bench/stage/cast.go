@@ -31,7 +31,7 @@ func Reset(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // committed or not
+	defer conn.Close(context.WithoutCancel(ctx))
 	for _, sql := range []string{
 		`truncate ` + changed,
 		`update app.plans set requests_per_minute = 1000000, api_requests_per_month = null where id = 'enterprise'`,
@@ -57,7 +57,7 @@ func SignIn(ctx context.Context, url string, size Size, signer *identity.Signer,
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // committed or not
+	defer conn.Close(context.WithoutCancel(ctx))
 	c := &Cast{}
 	ends := time.Now().Add(life)
 	batch := &pgx.Batch{}

@@ -56,7 +56,7 @@ func loaded(ctx context.Context, url string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // read only
+	defer conn.Close(context.WithoutCancel(ctx))
 	var n int
 	err = conn.QueryRow(ctx, `select count(*) from app.organizations`).Scan(&n)
 	return n, err
@@ -67,7 +67,7 @@ func write(ctx context.Context, url string, size Size, hash string, next *atomic
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // committed or not
+	defer conn.Close(context.WithoutCancel(ctx))
 	for {
 		tenant := int(next.Add(1)) - 1
 		if tenant >= size.Tenants {

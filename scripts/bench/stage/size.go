@@ -48,12 +48,12 @@ const (
 func id(at time.Time, kind byte, numbers ...int) ids.ID {
 	in := []byte{kind}
 	for _, n := range numbers {
-		in = binary.BigEndian.AppendUint32(in, uint32(n)) //nolint:gosec // small
+		in = binary.BigEndian.AppendUint32(in, uint32(n))
 	}
 	sum := sha256.Sum256(in)
 	var out ids.ID
 	copy(out[6:], sum[:10])
-	ms := uint64(at.UnixMilli()) //nolint:gosec // after 1970
+	ms := uint64(at.UnixMilli())
 	for i := range 6 {
 		out[i] = byte(ms >> (8 * (5 - i)))
 	}
@@ -62,7 +62,7 @@ func id(at time.Time, kind byte, numbers ...int) ids.ID {
 	return out
 }
 
-// Tenant, User, Project and Task are the ids of loaded rows.
+// Tenant is the id of a loaded organization.
 func Tenant(tenant int) ids.ID { return id(epoch, aTenant, tenant) }
 
 // User is the id of a tenant's member; 0 is the owner.
