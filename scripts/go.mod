@@ -42,21 +42,21 @@ require (
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
 	cloud.google.com/go/iam v1.14.0 // indirect
 	cloud.google.com/go/secretmanager v1.24.0 // indirect
-	github.com/caarlos0/env/v11 v11.4.2 // indirect
+	github.com/caarlos0/env/v11 v11.4.2
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/coditect/platform/functions/activity v0.0.0 // indirect
 	github.com/coditect/platform/functions/all v0.0.0
-	github.com/coditect/platform/functions/auth v0.0.0 // indirect
-	github.com/coditect/platform/functions/projects v0.0.0 // indirect
-	github.com/coditect/platform/functions/tasks v0.0.0 // indirect
-	github.com/coditect/platform/functions/tenants v0.0.0 // indirect
-	github.com/coditect/platform/functions/users v0.0.0 // indirect
+	github.com/coditect/platform/functions/auth v0.0.0
+	github.com/coditect/platform/functions/projects v0.0.0
+	github.com/coditect/platform/functions/tasks v0.0.0
+	github.com/coditect/platform/functions/tenants v0.0.0
+	github.com/coditect/platform/functions/users v0.0.0
 	github.com/coditect/platform/router v0.0.0
 	github.com/coditect/platform/tests v0.0.0
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/s2a-go v0.1.11 // indirect
 	github.com/googleapis/enterprise-certificate-proxy v0.3.23 // indirect
 	github.com/googleapis/gax-go/v2 v2.27.0 // indirect
