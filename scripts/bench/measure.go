@@ -97,7 +97,7 @@ func (p *platform) once(ctx context.Context, l line, c contender, r *Result, act
 	if err == nil {
 		err = result.Err()
 	}
-	if err = cmp.Or(err, ctx.Err(), profiles.end()); err != nil {
+	if err = cmp.Or(ctx.Err(), err, profiles.end()); err != nil {
 		return Round{}, fmt.Errorf("%s: %w", c.name, err)
 	}
 	if result.Requests == 0 {
