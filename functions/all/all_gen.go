@@ -7,6 +7,7 @@ import (
 	"github.com/coditect/platform/functions/auth"
 	"github.com/coditect/platform/functions/exporter"
 	"github.com/coditect/platform/functions/jobs"
+	"github.com/coditect/platform/functions/membersync"
 	"github.com/coditect/platform/functions/projects"
 	"github.com/coditect/platform/functions/reporter"
 	"github.com/coditect/platform/functions/tasks"
@@ -23,6 +24,7 @@ var openers = []opener{
 	{name: "dailysummary", open: dailysummary.Open},
 	{name: "exporter", open: exporter.Open},
 	{name: "jobs", open: jobs.Open, function: jobs.Function},
+	{name: "membersync", open: membersync.Open},
 	{name: "outboxrelay", open: outboxrelay.Open},
 	{name: "projects", open: projects.Open, function: projects.Function},
 	{name: "reporter", open: reporter.Open},

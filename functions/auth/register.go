@@ -13,7 +13,7 @@ import (
 	"github.com/coditect/platform/shared/idempotency"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
-	"github.com/coditect/platform/shared/outbox"
+	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/ratelimit"
 	"github.com/coditect/platform/shared/subdomain"
 )
@@ -173,7 +173,7 @@ func (s *service) create(ctx context.Context, r registration, session newSession
 		tx.Record(activity.Created("Organization", r.TenantID, map[string]any{"name": r.organization, "subdomain": host, "plan": "free"}))
 		tx.Record(activity.Created("Membership", r.UserID, map[string]any{"role": identity.RoleOwner}))
 		tx.RecordUser("registered", activity.Changes{"session_id": {New: r.SessionID}})
-		tx.EnqueueUser(outbox.New("mail.verification", r.UserID.String(), map[string]any{"user_id": r.UserID, "email_token_id": r.verification.ID}))
+		tx.EnqueueUser(queue.MailVerification.Message(r.UserID.String(), queue.EmailToken{UserID: r.UserID, EmailTokenID: r.verification.ID}))
 		tx.OnCommit(func() error {
 			var err error
 			if out.user, err = user.Value(); err != nil {

@@ -35,6 +35,7 @@ func TestRegisterLeaves(t *testing.T) {
 		{"session", `select count(*) from app.sessions where session_id = $1 and device = 'Firefox on Linux' and remember is null and ip like '198.18.%'`, me.SessionID, 1},
 		{"activity", `select count(*) from app.activity where tenant_id = $1 and action = 'created' and model in ('Organization', 'Membership')`, me.TenantID, 2},
 		{"event", `select count(*) from app.user_events where user_id = $1 and action = 'registered'`, me.UserID, 1},
+		{"the daily summary", `select count(*) from app.profiles where user_id = $1 and next_digest_at between now() and now() + interval '25 hours'`, me.UserID, 1},
 		{"mail", `select count(*) from app.user_outbox where user_id = $1 and kind = 'mail.verification'`, me.UserID, 1},
 		{"email token", `select count(*) from app.email_tokens where user_id = $1 and kind = 'verify_email' and email = 'ada@example.com' and expires_at > now()`, me.UserID, 1},
 	} {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/digest"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
@@ -85,7 +86,8 @@ func claimHost(ctx context.Context, tx *db.Tx, want string, derived bool) (strin
 func insertUser(tx *db.Tx, r registration) *db.Row[User] {
 	db.Exec(tx, `insert into app.users (user_id, email) values ($1, $2)`, tx.User(), r.email)
 	db.Exec(tx, `insert into app.credentials (user_id, password_hash) values ($1, $2)`, tx.User(), r.passwordHash)
-	db.Exec(tx, `insert into app.profiles (user_id, first_name, last_name) values ($1, $2, $3)`, tx.User(), r.firstName, r.lastName)
+	db.Exec(tx, `insert into app.profiles (user_id, first_name, last_name, next_digest_at) values ($1, $2, $3, $4)`,
+		tx.User(), r.firstName, r.lastName, digest.Next(time.Now(), "UTC"))
 	db.Exec(tx, `insert into app.user_tenants (user_id, tenant_id) values ($1, $2)`, tx.User(), tx.Tenant())
 	return db.One(tx, func(cr pgx.CollectableRow) (User, error) {
 		a, err := scanAccount(cr)

@@ -11,6 +11,7 @@ import (
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/outbox"
+	"github.com/coditect/platform/shared/queue"
 )
 
 var createSpec = api.Spec{
@@ -84,5 +85,5 @@ func (s *service) create(ctx context.Context, by identity.Caller, in *createInpu
 
 // assigned tells the assignee; the mailer skips it when it is no longer true.
 func assigned(task, assignee ids.ID) outbox.Message {
-	return outbox.New("mail.task_assigned", task.String(), map[string]any{"task_id": task, "user_id": assignee})
+	return queue.MailTaskAssigned.Message(task.String(), queue.Assignment{TaskID: task, UserID: assignee})
 }

@@ -40,3 +40,10 @@ func updateProfile(tx *db.Tx, p Profile) *db.Row[int64] {
 		 where p.user_id = $1 and u.user_id = $1
 		returning p.version + u.version`, tx.User(), p.FirstName, p.LastName, p.AvatarURL, p.Bio, p.Timezone)
 }
+
+// moveDigest sets when the daily summary is due next, in another zone. One that
+// is due already is not taken from the person by their moving.
+func moveDigest(tx *db.Tx, next time.Time) {
+	db.Exec(tx, `update app.profiles set next_digest_at = $2
+		where user_id = $1 and digest_enabled and (next_digest_at is null or next_digest_at > now())`, tx.User(), next)
+}

@@ -3,13 +3,15 @@ package users
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/coditect/platform/shared/activity"
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/digest"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
-	"github.com/coditect/platform/shared/outbox"
+	"github.com/coditect/platform/shared/queue"
 )
 
 var replaceMeSpec = api.Spec{
@@ -100,8 +102,11 @@ func (s *service) change(ctx context.Context, by identity.Caller, match api.IfMa
 			return nil
 		}
 		version := updateProfile(tx, after.Profile)
+		if after.Timezone != before.Timezone {
+			moveDigest(tx, digest.Next(time.Now(), after.Timezone))
+		}
 		tx.RecordUser("profile_updated", diff)
-		tx.EnqueueUser(outbox.New("profile.changed", by.UserID.String(), map[string]any{"user_id": by.UserID}))
+		tx.EnqueueUser(queue.ProfileChanged.Message(by.UserID.String(), queue.Person{UserID: by.UserID}))
 		tx.OnCommit(func() error {
 			after.version, err = version.Value()
 			return err

@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coditect/platform/functions/users"
+	"github.com/coditect/platform/shared/digest"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
@@ -243,4 +245,36 @@ func TestNobodyElse(t *testing.T) {
 	nobody.UserID = ids.New()
 	nobody.Token = f.Token(t, nobody.Principal)
 	f.do(t, nobody, http.MethodGet, nil).Want(t, http.StatusUnauthorized)
+}
+
+// Moving to another zone moves the daily summary, unless it is due already or
+// not wanted.
+func TestMovingMovesTheSummary(t *testing.T) {
+	f := setup(t)
+	next := func() string {
+		var at *time.Time
+		f.Scan(t, `select next_digest_at from app.profiles where user_id = $1`, []any{f.owner.UserID}, &at)
+		if at == nil {
+			return "never"
+		}
+		return at.UTC().Format(time.RFC3339)
+	}
+	move := func(zone string) { f.do(t, f.owner, http.MethodPatch, map[string]any{"timezone": zone}).Want(t, http.StatusOK) }
+	for _, zone := range []string{"Asia/Tokyo", "America/New_York", "Australia/Lord_Howe"} {
+		before := digest.Next(time.Now(), zone)
+		move(zone)
+		if got, after := next(), digest.Next(time.Now(), zone); got != before.Format(time.RFC3339) && got != after.Format(time.RFC3339) {
+			t.Errorf("in %s the next is due at %s, want %s", zone, got, after)
+		}
+	}
+	f.SQL(t, `update app.profiles set next_digest_at = '2026-01-02T08:00:00Z' where user_id = $1`, f.owner.UserID)
+	move("Europe/Berlin")
+	if got := next(); got != "2026-01-02T08:00:00Z" {
+		t.Errorf("what was due is now due at %s", got)
+	}
+	f.SQL(t, `update app.profiles set next_digest_at = null, digest_enabled = false where user_id = $1`, f.owner.UserID)
+	move("Asia/Tokyo")
+	if got := next(); got != "never" {
+		t.Errorf("who wants none is due at %s", got)
+	}
 }

@@ -9,9 +9,10 @@ import (
 // stands before it; packages on one line do not import one another.
 var order = [][]string{
 	{"errs", "ids", "trips", "config", "subdomain", "sheet", "digest", "domain"},
-	{"logs", "problem", "outbox", "blob"},
+	{"logs", "problem", "outbox", "mail", "blob"},
 	{"telemetry", "activity", "secrets"},
 	{"hop", "identity"},
+	{"mail/link"},
 	{"idempotency", "page", "keyrotation"},
 	{"db", "cache"},
 	{"queue"},

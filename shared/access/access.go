@@ -184,6 +184,26 @@ func (r *Resolver) DropTenant(ctx context.Context, tenant ids.ID) {
 	r.drop(ctx, tenantKey(tenant))
 }
 
+// ForgetMember is DropMember for whoever can try again: it fails, with kind
+// errs.Unavailable, when Redis cannot be told.
+func (r *Resolver) ForgetMember(ctx context.Context, tenant, user ids.ID) error {
+	r.local.Drop(key{tenant, user})
+	return r.forget(ctx, memberKey(tenant, user))
+}
+
+// ForgetTenant is DropTenant for whoever can try again.
+func (r *Resolver) ForgetTenant(ctx context.Context, tenant ids.ID) error {
+	r.local.DropIf(func(k key) bool { return k.tenant == tenant })
+	return r.forget(ctx, tenantKey(tenant))
+}
+
+func (r *Resolver) forget(ctx context.Context, k string) error {
+	if err := r.cache.Drop(ctx, k); err != nil {
+		return errs.Wrap(err, errs.Unavailable, "unavailable", "The change cannot be announced now.")
+	}
+	return nil
+}
+
 func (r *Resolver) drop(ctx context.Context, k string) {
 	if err := r.cache.Drop(context.WithoutCancel(ctx), k); err != nil {
 		r.log.ErrorContext(ctx, "a changed right may stay in Redis until it expires", "key", k, "within", RedisLife, "error", err)

@@ -88,7 +88,10 @@ func Span(ctx context.Context, d *DB, what Spanning, by identity.Principal, fn f
 	if by.UserID == ids.Nil {
 		return errNoUser
 	}
-	if err := d.run(ctx, &Tx{db: d, pool: d.app, by: by, scope: tenantScope | userScope, write: true}, fn); err != nil {
+	// A copy that follows its truth is nobody's deed: activity tells of what
+	// changed the truth.
+	copied := what == SpanProfile
+	if err := d.run(ctx, &Tx{db: d, pool: d.app, by: by, scope: tenantScope | userScope, write: true, consumes: copied}, fn); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

@@ -12,6 +12,11 @@ var consumers = []Consumer{
 		Rate: 2, Concurrency: 10,
 	},
 	{
+		Name: "membersync", Topic: "events", Ordered: false, MaxAttempts: 20,
+		MinBackoff: 10 * time.Second, MaxBackoff: 10 * time.Minute, MaxAge: 24 * time.Hour,
+		Concurrency: 40,
+	},
+	{
 		Name: "reporter", Queue: "reports", MaxAttempts: 4,
 		MinBackoff: 2 * time.Second, MaxBackoff: 5 * time.Minute, MaxAge: 24 * time.Hour,
 		Rate: 20, Concurrency: 20,

@@ -65,8 +65,8 @@ var (
 
 // Events, for whoever listens.
 var (
-	ProfileChanged = Kind[Person]{Route{Kind: "profile.changed", Owner: ForPerson, Topic: "people"}}
-	AccessChanged  = Kind[Access]{Route{Kind: "access.changed", Topic: "access"}}
+	ProfileChanged = Kind[Person]{Route{Kind: "profile.changed", Owner: ForPerson, Topic: "events"}}
+	AccessChanged  = Kind[Access]{Route{Kind: "access.changed", Topic: "events"}}
 )
 
 // kinds is every kind there is.

@@ -2,5 +2,10 @@
 
 package schedule
 
+import "time"
+
 // plans are the schedules of the platform.
-var plans = []Plan{}
+var plans = []Plan{
+	{Name: "dailysummary", Cron: "*/15 * * * *", Timezone: "UTC", MaxLateness: 30 * time.Minute, LongestGap: 15 * time.Minute},
+	{Name: "outboxrelay", Cron: "* * * * *", Timezone: "UTC", MaxLateness: 5 * time.Minute, LongestGap: 1 * time.Minute},
+}
