@@ -1,5 +1,5 @@
 // Package projects is the function that serves an organization's projects:
-// create, list, read, change, delete and restore.
+// create, list, read, change, delete, restore and report.
 //
 // To add an operation, write a file of its own with its input, its output and
 // its act, give it a line in operations, and put its statements into store.go.
@@ -25,6 +25,7 @@ func (s *service) operations() []api.Operation {
 		api.New(updateSpec, s.update),
 		api.New(deleteSpec, s.delete),
 		api.New(restoreSpec, s.restore),
+		api.New(reportSpec, s.report),
 	}
 }
 

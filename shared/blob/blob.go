@@ -7,8 +7,7 @@
 // instead, folders always. To add a store, write its driver beside the others
 // and add it to a drivers_*.go file.
 //
-// Every key begins with tenants/<tenant id>/, made by [Key] and nothing else,
-// so that what a tenant owns can be counted and erased by its prefix.
+// Every key begins with tenants/<tenant id>/: see package key.
 package blob
 
 import (
@@ -17,15 +16,14 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/coditect/platform/shared/blob/key"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/ids"
 )
@@ -104,22 +102,15 @@ func (s *Store) open(ctx context.Context) (*blob.Bucket, driver, error) {
 	return b, d, nil
 }
 
-// Key makes the key of a tenant's object. Parts are of letters, digits, '.',
-// '_' and '-': names that a person chose belong into the link, not the key.
-func Key(tenant ids.ID, parts ...string) string {
-	return "tenants/" + tenant.String() + "/" + strings.Join(parts, "/")
-}
+// Key makes the key of a tenant's object: see [key.Of].
+func Key(tenant ids.ID, parts ...string) string { return key.Of(tenant, parts...) }
 
 // Prefix makes the prefix of a tenant's objects, for [Store.DeletePrefix].
-func Prefix(tenant ids.ID, parts ...string) string {
-	return strings.TrimSuffix(Key(tenant, parts...), "/") + "/"
-}
+func Prefix(tenant ids.ID, parts ...string) string { return key.Prefix(tenant, parts...) }
 
-var keyForm = regexp.MustCompile(`^tenants/[0-9a-f]{8}-[0-9a-f-]{27}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$`)
-
-func checkKey(key string) error {
-	if len(key) > 1024 || !keyForm.MatchString(key) {
-		return fmt.Errorf("blob: %q is no key of a tenant's object", key)
+func checkKey(name string) error {
+	if !key.Valid(name) {
+		return fmt.Errorf("blob: %q is no key of a tenant's object", name)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/coditect/platform/shared/blob"
+	"github.com/coditect/platform/shared/blob/key"
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
@@ -203,16 +203,16 @@ func Final(err error) bool {
 }
 
 // Prefix is where the objects of a job are.
-func Prefix(tenant, id ids.ID) string { return blob.Prefix(tenant, "jobs", id.String()) }
+func Prefix(tenant, id ids.ID) string { return key.Prefix(tenant, "jobs", id.String()) }
 
 // Prefix is where objects of this job are.
 func (r *Run) Prefix(folder string) string {
-	return blob.Prefix(r.Tenant, "jobs", r.ID.String(), folder)
+	return key.Prefix(r.Tenant, "jobs", r.ID.String(), folder)
 }
 
 // Key names an object of this job.
 func (r *Run) Key(parts ...string) string {
-	return blob.Key(r.Tenant, append([]string{"jobs", r.ID.String()}, parts...)...)
+	return key.Of(r.Tenant, append([]string{"jobs", r.ID.String()}, parts...)...)
 }
 
 // Wasted reports whether the job has ended without a result, so that what was
