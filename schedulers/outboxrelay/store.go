@@ -112,7 +112,7 @@ func (s store) claim(ctx context.Context, b box, owner ids.ID, kinds []string, r
 			)
 			update `+b.table+` o
 			   set available_at = now() + case when p.waits then $6::interval else $5::interval end,
-			       lease_until = case when p.waits then null else now() + $5::interval end,
+			       lease_until = now() + case when p.waits then null else $5::interval end,
 			       handovers = o.handovers + case when p.waits then 0 else 1 end
 			  from picked p where o.`+b.column+` = $1 and o.id = p.id
 			returning o.id, o.kind, o.key, o.payload::text, o.trace, o.created_at, case when p.waits then 0 else o.handovers end`,

@@ -191,21 +191,25 @@ func Keep(ctx context.Context, d *DB, r Receipt, lease time.Duration) error {
 func Fail(ctx context.Context, d *DB, r Receipt, o Outcome) (dead bool, err error) {
 	t, owner := r.tables()
 	counted := 0
+	var lease any // null: the relay alone decides when it goes again
 	if o.Counted {
-		counted = 1
+		counted, lease = 1, o.Next
 	}
 	err = d.run(ctx, r.tx(d), func(tx *Tx) error {
-		row := One(tx, pgx.RowTo[bool], `update `+t.outbox+` set attempts = attempts + $3::int, last_error = left($4, 2000), running_until = null,
-			  available_at = now() + $5::interval, lease_until = case when $6 then now() + $5::interval end,
-			  dead_at = case when $7 or attempts + $3::int >= $8::int or created_at < now() - $9::interval then now() end
+		// Two statements, as Citus refuses now() inside of CASE.
+		Exec(tx, `update `+t.outbox+` set attempts = attempts + $3::int, last_error = left($4, 2000), running_until = null,
+			  available_at = now() + $5::interval, lease_until = now() + $6::interval
+			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`,
+			owner, r.MessageID, counted, o.Reason, o.Next, lease)
+		Exec(tx, `update `+t.outbox+` set dead_at = now(), lease_until = null
 			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null
-			returning dead_at is not null`,
-			owner, r.MessageID, counted, o.Reason, o.Next, o.Counted, o.Dead, o.MaxAttempts, o.MaxAge)
+			  and ($3 or attempts >= $4::int or created_at < now() - $5::interval)`,
+			owner, r.MessageID, o.Dead, o.MaxAttempts, o.MaxAge)
+		open := One(tx, pgx.RowTo[int], `select 1 from `+t.outbox+`
+			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`, owner, r.MessageID)
 		tx.OnCommit(func() error {
-			dead = true // it was settled by somebody else: nobody may try again
-			if v, ok := row.Found(); ok {
-				dead = v
-			}
+			_, again := open.Found()
+			dead = !again // or settled by somebody else: nobody may try again
 			return nil
 		})
 		return nil
