@@ -54,6 +54,10 @@ func (r result) name() string {
 	return [...]string{"done", "skipped", "repeated", "retry", "deferred", "dead", "unrecorded"}[r.verdict]
 }
 
+// settled reports whether the message no longer stands before the next of its
+// key.
+func (r result) settled() bool { return r.verdict == done || r.verdict == skipped || r.verdict == dead }
+
 // status is what the queue acts on: 2xx takes the message out of it.
 func (r result) status() int {
 	switch r.verdict {

@@ -26,7 +26,9 @@ import (
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/hop"
 	"github.com/coditect/platform/shared/logs"
+	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/queue/push"
 	"github.com/coditect/platform/shared/secrets"
@@ -40,6 +42,9 @@ type Config struct {
 	Push     push.Config
 	Secrets  secrets.Config
 	Logs     logs.Config
+	// Relay is the address of the function that relays the outbox. It is told of
+	// messages that jobs leave; empty leaves them to its schedule.
+	Relay string `env:"RELAY_URL"`
 	// SecretsDir is where the platform mounts secrets as files, if it does.
 	SecretsDir string `env:"SECRETS_DIR"`
 	// Timeout bounds the handling of one message. It is below the queue's own
@@ -61,6 +66,7 @@ type Base struct {
 	consumer queue.Consumer
 	registry *queue.Registry
 	door     Door
+	nudger   *nudger
 	closers  []func() error
 }
 
@@ -122,6 +128,8 @@ func Open(lookup config.Lookup, name string, opts ...Option) (*Base, error) {
 	if b.DB, err = db.Open(cfg.Database, b.Log); err != nil {
 		return nil, err
 	}
+	b.nudger = newNudger(cfg.Relay, hop.New(secrets.Parse(b.Secrets, secrets.HopKey, secrets.ParseRing)))
+	b.OnClose(b.nudger.close)
 	return b, nil
 }
 
@@ -221,9 +229,15 @@ func (b *Base) serve(w http.ResponseWriter, r *http.Request, table map[string]Ha
 	}
 	ctx, stop := context.WithTimeout(telemetry.WithTraceparent(r.Context(), got.Envelope.Trace), b.Config.Timeout)
 	defer stop()
+	ctx, left := outbox.Track(ctx)
 	started := time.Now()
 	result := b.process(ctx, got, table)
 	b.report(ctx, got, result, time.Since(started))
+	if left.Count() > 0 || got.Envelope.Key != "" && result.settled() {
+		if err := b.nudger.nudge(ctx); err != nil {
+			b.Log.DebugContext(ctx, "the relay was not told: its schedule will find the messages", "error", err.Error())
+		}
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(result.status())
 	fmt.Fprintf(w, "{\"result\":%q}\n", result.name()) //nolint:errcheck // The queue reads the status.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/hop"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/serve"
@@ -381,5 +383,39 @@ func TestDatabaseDown(t *testing.T) {
 	for _, kind := range []queue.Kind[work]{plain, alone} {
 		env := f.Enqueue(t, f.owner.TenantID, ids.Nil, kind.Message("", work{}))
 		f.Deliver(t, h, "tester", env, 1).Want(t, http.StatusServiceUnavailable)
+	}
+}
+
+// A job that leaves messages, or lets the next one of its key go, tells the
+// relay; a relay that does not answer harms nobody.
+func TestNudge(t *testing.T) {
+	f := setup(t)
+	var calls atomic.Int64
+	relay := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := f.Hops.Verify(r.Context(), r.Header.Get(hop.Header), r.Method, r.URL.Path); err != nil || r.URL.Path != "/internal/relay/" {
+			t.Errorf("called at %s: %v", r.URL.Path, err)
+		}
+		calls.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(relay.Close)
+	f.Vars["RELAY_URL"] = relay.URL
+	h := f.open(t, "tester", worker.On(plain, func(ctx context.Context, d worker.Delivery[work]) error {
+		return d.Once(ctx, func(tx *db.Tx) error {
+			if d.Payload.Say == "more" {
+				tx.Enqueue(other.Message("", work{}))
+			}
+			return nil
+		})
+	}))
+	for _, c := range []struct {
+		key, say string
+		want     int64
+	}{{"", "", 0}, {"", "more", 1}, {"k", "", 2}} {
+		env := f.Enqueue(t, f.owner.TenantID, ids.Nil, plain.Message(c.key, work{c.say}))
+		f.Deliver(t, h, "tester", env, 1).Want(t, http.StatusOK)
+		if n := calls.Load(); n != c.want {
+			t.Errorf("after %+v the relay was called %d times", c, n)
+		}
 	}
 }

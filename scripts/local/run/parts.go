@@ -138,6 +138,7 @@ func (p *parts) mount(ctx context.Context) error {
 func (p *parts) announce(port string) error {
 	p.offer("TOKEN_ISSUER", "http://localhost:"+port)
 	p.offer("JWKS_URL", "http://127.0.0.1:"+port+"/.well-known/jwks.json")
+	p.offer("RELAY_URL", "http://127.0.0.1:"+port+functionsPath+"outboxrelay")
 	if p.cloud != nil {
 		p.offer("PUSH_JWKS_URL", "http://127.0.0.1:"+port+cloud.KeysPath)
 	}

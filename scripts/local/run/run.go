@@ -131,7 +131,7 @@ func portOf(l net.Listener) string {
 
 func serve(ctx context.Context, out io.Writer, listener net.Listener, platform *Platform, p *parts) error {
 	server := &http.Server{
-		Handler:           p.front(platform.Handler),
+		Handler:           p.front(platform),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       60 * time.Second,
 		WriteTimeout:      90 * time.Second,

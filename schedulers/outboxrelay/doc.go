@@ -16,12 +16,3 @@
 // To change how messages are found, see store.go; how many are taken, window.go;
 // a new service to hand over to is a queue.Deliverer in open.go.
 package outboxrelay
-
-import (
-	_ "github.com/GoogleCloudPlatform/functions-framework-go/funcframework" // the buildpack's main starts it from our vendored copy
-	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
-
-	"github.com/coditect/platform/shared/serve"
-)
-
-func init() { functions.HTTP("Outboxrelay", serve.Lazy(Open)) }
