@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/coditect/platform/shared/hop"
+	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/telemetry"
+)
+
+const (
+	relayPath = "/internal/relay/"
+	// patience is how long an answer to the queue waits for a nudge. A relay
+	// that is at work takes longer, and looks again by itself.
+	patience = 250 * time.Millisecond
+)
+
+// nudger tells the relay that a job left messages, or let the next one of a key
+// go. It does so before the answer, as nothing runs after it; the schedule
+// finds whatever it does not tell.
+type nudger struct {
+	address string // empty is off
+	hops    *hop.Keys
+	client  *http.Client
+}
+
+func newNudger(address string, hops *hop.Keys) *nudger {
+	return &nudger{
+		address: strings.TrimSuffix(address, "/"), hops: hops,
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}},
+	}
+}
+
+func (n *nudger) nudge(ctx context.Context) error {
+	if n.address == "" {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.address+relayPath, http.NoBody)
+	if err != nil {
+		return err
+	}
+	id := ids.New().String()
+	signature, err := n.hops.Sign(ctx, http.MethodPost, relayPath, netip.Addr{}, id)
+	if err != nil {
+		return err
+	}
+	req.Header.Set(hop.Header, signature)
+	req.Header.Set("X-Request-Id", id)
+	telemetry.Inject(ctx, req.Header)
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := resp.Body.Close(); err != nil {
+		return err
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("the relay answered %s", resp.Status)
+	}
+	return nil
+}
+
+func (n *nudger) close() error {
+	n.client.CloseIdleConnections()
+	return nil
+}
