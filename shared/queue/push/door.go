@@ -8,6 +8,10 @@
 // that asked. All are checked, and nothing of the request, its headers included,
 // is believed before.
 //
+// On AWS there is no token: SQS and EventBridge invoke a function where IAM
+// permits it, and shared/serve/lambda vouches for those calls in their context
+// (queue.Vouch), which nothing in a request can do.
+//
 // A function that imports this links no client of a cloud service. Another
 // service that pushes is another case in message.go.
 package push
@@ -37,8 +41,11 @@ type Config struct {
 	Issuer string `env:"PUSH_ISSUER" envDefault:"https://accounts.google.com"`
 	// JWKSURL is where the issuer's keys are.
 	JWKSURL string `env:"PUSH_JWKS_URL" envDefault:"https://www.googleapis.com/oauth2/v3/certs"`
-	// ServiceAccounts are the e-mail addresses that the services push as.
-	ServiceAccounts []string `env:"PUSH_SERVICE_ACCOUNTS,required,notEmpty"`
+	// ServiceAccounts are the e-mail addresses that the services push as. On
+	// AWS Lambda nobody pushes, and none is needed.
+	ServiceAccounts []string `env:"PUSH_SERVICE_ACCOUNTS"`
+	// Lambda is the function's name there, set by AWS.
+	Lambda string `env:"AWS_LAMBDA_FUNCTION_NAME"`
 	// PlatformVerifies is set where the platform checks the token itself before
 	// it lets a request through, and takes the signature out of what the program
 	// sees, as Cloud Run does for services that are not public. Set anywhere
@@ -59,6 +66,9 @@ func (c Config) Validate() error {
 	if c.Issuer == "" {
 		faults = append(faults, config.Invalid("PUSH_ISSUER", "must not be empty"))
 	}
+	if len(c.ServiceAccounts) == 0 && c.Lambda == "" {
+		faults = append(faults, config.Invalid("PUSH_SERVICE_ACCOUNTS", "must name who pushes"))
+	}
 	if slices.ContainsFunc(c.ServiceAccounts, func(s string) bool { return !strings.Contains(s, "@") }) {
 		faults = append(faults, config.Invalid("PUSH_SERVICE_ACCOUNTS", "must be e-mail addresses, separated by commas"))
 	}
@@ -71,6 +81,9 @@ var (
 	ErrTokenMissing = errs.New(errs.Unauthenticated, "token_missing", "This address takes messages of the platform's queues only.")
 	ErrTokenInvalid = errs.New(errs.Unauthenticated, "token_invalid", "The token is not valid here.")
 	ErrForbidden    = errs.New(errs.Forbidden, "forbidden", "This service account may not deliver messages here.")
+	// ErrMisdirected is for a schedule's call where messages are awaited, and
+	// the other way round.
+	ErrMisdirected = errs.New(errs.Malformed, "misdirected", "This address awaits another sort of call.")
 )
 
 const (
@@ -127,6 +140,12 @@ func New(cfg Config, function string, opts ...Option) *Door {
 // errors of [Door.Verify], with a body over the limit, or with kind
 // errs.Malformed and queue.ErrMalformed for a body that will never be a message.
 func (d *Door) Receive(w http.ResponseWriter, r *http.Request) (queue.Delivery, error) {
+	if call, ok := queue.Vouched(r.Context()); ok {
+		if call.Attempt == 0 {
+			return queue.Delivery{}, ErrMisdirected
+		}
+		return readVouched(r, call)
+	}
 	if err := d.Verify(r.Context(), r.Header); err != nil {
 		return queue.Delivery{}, err
 	}
@@ -144,7 +163,16 @@ type claims struct {
 // Verify checks who makes a request with these headers: [ErrTokenMissing],
 // [ErrTokenInvalid], [ErrForbidden], or kind errs.Unavailable when the issuer's
 // keys are not to be had.
+//
+// A call that the platform itself vouches for needs no token, but has to be a
+// schedule's: messages are for [Door.Receive].
 func (d *Door) Verify(ctx context.Context, h http.Header) error {
+	if call, ok := queue.Vouched(ctx); ok {
+		if call.Attempt != 0 {
+			return ErrMisdirected
+		}
+		return nil
+	}
 	raw, err := bearer(h)
 	if err != nil {
 		return err

@@ -338,3 +338,38 @@ func FuzzMessage(f *testing.F) {
 		}
 	})
 }
+
+// TestVouchedFor holds that a call which the platform made itself needs no
+// token, that it is of one sort only, and that nothing in a request is such a
+// call.
+func TestVouchedFor(t *testing.T) {
+	t.Parallel()
+	door, _ := house(t, nil)
+	e, body := envelope(t)
+	message, tick := queue.Vouch(t.Context(), queue.Call{Attempt: 3}), queue.Vouch(t.Context(), queue.Call{})
+	// Its headers are none of a service's: they are not read.
+	got, err := door.Receive(httptest.NewRecorder(), request("", string(body), asTask).WithContext(message))
+	if err != nil || got.Attempt != 3 || got.Envelope.ID != e.ID {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := door.Receive(httptest.NewRecorder(), request("", "{}", nil).WithContext(message)); !errors.Is(err, queue.ErrMalformed) {
+		t.Errorf("no envelope: %v", err)
+	}
+	if _, err := door.Receive(httptest.NewRecorder(), request("", string(body), nil).WithContext(tick)); !errors.Is(err, ErrMisdirected) || errors.Is(err, queue.ErrMalformed) {
+		t.Errorf("a schedule's call for a job function: %v", err)
+	}
+	if err := door.Verify(tick, http.Header{}); err != nil {
+		t.Error(err)
+	}
+	if err := door.Verify(message, http.Header{}); !errors.Is(err, ErrMisdirected) {
+		t.Errorf("a message for a schedule: %v", err)
+	}
+	for _, header := range []map[string]string{asTask, {"X-CloudScheduler": "true"}, {"Vouched": "true"}, {"Call": `{"Attempt":1}`}} {
+		if _, err := door.Receive(httptest.NewRecorder(), request("", string(body), header)); !errors.Is(err, ErrTokenMissing) {
+			t.Errorf("%v: %v", header, err)
+		}
+	}
+	if (Config{JWKSURL: "https://x", Issuer: "i", Audience: "a", Lambda: "mailer"}).Validate() != nil {
+		t.Error("on Lambda nobody pushes")
+	}
+}

@@ -1,170 +1,148 @@
-// Package lambda serves a function on AWS Lambda, behind an API Gateway HTTP
-// API (payload format 2.0) or a function URL in buffered mode, which send
-// events of the same form
-// (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).
+// Package lambda serves a function on AWS Lambda. One program takes every event
+// that a function of ours may be invoked with, tells them apart by what they
+// are, and makes a request of each for the same handler as elsewhere:
 //
-// An answer is at most 6 MB there, so large files go by signed URL.
+//   - HTTP, from an API Gateway HTTP API (payload format 2.0) or a function URL
+//     in buffered mode (http.go). An answer is at most 6 MB there, so large
+//     files go by signed URL.
+//   - SQS, for job functions (sqs.go): the body of a record is a
+//     queue.Envelope, and an answer other than 2xx leaves the record in the
+//     queue.
+//   - The clock of EventBridge, for schedules (schedule.go): a rule or a
+//     schedule without an input of its own.
+//
+// Any other event fails the invocation; nothing is taken for done that nobody
+// looked at.
+//
+// What the deployment must bring for background work on AWS:
+//
+//   - An event source mapping from the function's queue with
+//     ReportBatchItemFailures. Without it SQS ignores which records failed and
+//     deletes the batch; the outbox then hands the lost ones over again after
+//     their lease.
+//   - A queue per job function, with a visibility timeout of at least six times
+//     the function's timeout (AWS's advice) and a dead-letter queue whose
+//     maxReceiveCount is above the consumer's max_attempts in
+//     functions/functions.json: the worker gives up first, and says so in the
+//     outbox. FIFO queues keep the order of their MessageGroupId; a publisher
+//     takes owner and key for it, and the message's id and hand-over for the
+//     deduplication id.
+//   - A publisher: the relay hands over to Cloud Tasks and Pub/Sub; one for SQS
+//     is a queue.Deliverer in schedulers/outboxrelay/open.go. SNS in between
+//     needs raw message delivery.
+//   - IAM that lets only the queue's mapping and the scheduler's role invoke the
+//     function: whoever may invoke it is believed (queue.Vouch), as no token
+//     comes with these events.
+//
+// A new sort of event is a case in kindOf and a file.
 package lambda
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
-	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/aws/aws-lambda-go/events"
 	awslambda "github.com/aws/aws-lambda-go/lambda"
 )
 
 // reserve is kept of the remaining time for sending the answer: an invocation
-// that runs out answers nothing at all.
-const reserve = 250 * time.Millisecond
+// that runs out answers nothing at all. Background work keeps more, to tell the
+// database what it came to.
+const (
+	reserve           = 250 * time.Millisecond
+	reserveBackground = 2 * time.Second
+)
 
 // Start serves h until the runtime ends the process.
 func Start(ctx context.Context, h http.Handler) {
 	awslambda.StartWithOptions(Handler(h), awslambda.WithContext(ctx))
 }
 
-// Handler turns an http.Handler into the handler of HTTP events.
-func Handler(h http.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
-	return func(ctx context.Context, event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
-		if end, bounded := ctx.Deadline(); bounded {
-			early, stop := context.WithDeadline(ctx, end.Add(-reserve))
-			defer stop()
-			ctx = early
-		}
-		r, err := request(ctx, event)
-		if err != nil {
-			return events.APIGatewayV2HTTPResponse{StatusCode: http.StatusBadRequest}, nil
-		}
-		w := &recorder{header: http.Header{}}
-		if !w.serve(h, r) {
-			// The handler broke its answer off. A truncated one would pass for
-			// whole here, where there is no connection to break.
-			return events.APIGatewayV2HTTPResponse{}, errors.New("lambda: the answer was broken off")
-		}
-		return w.response(), nil
-	}
-}
+// ErrUnknownEvent is an event of a service that the platform has no use for.
+var ErrUnknownEvent = errors.New("lambda: not an event that this function takes")
 
-func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.Request, error) {
-	body := []byte(event.Body)
-	if event.IsBase64Encoded {
-		var err error
-		if body, err = base64.StdEncoding.DecodeString(event.Body); err != nil {
-			return nil, fmt.Errorf("lambda: body: %w", err)
-		}
-	}
-	target, err := address(event)
+// Handler turns an http.Handler into the handler of events.
+func Handler(h http.Handler) awslambda.Handler { return adapter{h} }
+
+type adapter struct{ handler http.Handler }
+
+// Invoke is awslambda.Handler's.
+func (a adapter) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	kind, err := kindOf(payload)
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, event.RequestContext.HTTP.Method, target.String(), bytes.NewReader(body))
+	if end, bounded := ctx.Deadline(); bounded {
+		early, stop := context.WithDeadline(ctx, end.Add(-kept(kind, time.Until(end))))
+		defer stop()
+		ctx = early
+	}
+	switch kind {
+	case kindHTTP:
+		return answered(ctx, payload, a.serveHTTP)
+	case kindSQS:
+		return answered(ctx, payload, a.serveSQS)
+	case kindClock:
+		return answered(ctx, payload, a.serveClock)
+	}
+	return nil, ErrUnknownEvent
+}
+
+// kept is how much of the time that is left is not the handler's: a tenth at
+// most beyond what an answer needs.
+func kept(k kind, left time.Duration) time.Duration {
+	if k == kindHTTP {
+		return reserve
+	}
+	return max(reserve, min(reserveBackground, left/10))
+}
+
+// answered decodes an event, has it served, and encodes what came of it.
+func answered[I, O any](ctx context.Context, payload []byte, serve func(context.Context, I) (O, error)) ([]byte, error) {
+	var in I
+	if err := json.Unmarshal(payload, &in); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknownEvent, err)
+	}
+	out, err := serve(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	r.URL = target // parsed from text, RawPath would be lost where it is the default encoding
-	r.RequestURI = target.RequestURI()
-	for name, value := range event.Headers {
-		r.Header.Set(name, value)
+	return json.Marshal(out)
+}
+
+type kind uint8
+
+const (
+	kindHTTP kind = iota + 1
+	kindSQS
+	kindClock
+)
+
+// kindOf tells the services' events apart by what only they have. The names of
+// an event's own fields are exact and come from AWS; what a client sends is
+// inside of them. Whatever fits none, or more than one, is refused.
+func kindOf(payload []byte) (kind, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &fields); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnknownEvent, err)
 	}
-	if len(event.Cookies) > 0 {
-		r.Header.Set("Cookie", strings.Join(event.Cookies, "; "))
-	}
-	if host := r.Header.Get("Host"); host != "" {
-		r.Host = host
-		r.Header.Del("Host") // where net/http's server keeps it
-	}
-	r.RemoteAddr = net.JoinHostPort(event.RequestContext.HTTP.SourceIP, "0")
-	if proto := event.RequestContext.HTTP.Protocol; proto != "" {
-		if major, minor, ok := http.ParseHTTPVersion(proto); ok {
-			r.Proto, r.ProtoMajor, r.ProtoMinor = proto, major, minor
+	_, request := fields["requestContext"]
+	_, records := fields["Records"]
+	_, detail := fields["detail-type"]
+	switch {
+	case request && !records && !detail:
+		var version string
+		if json.Unmarshal(fields["version"], &version) != nil || version != "2.0" {
+			return 0, fmt.Errorf("%w: an HTTP event of another version than 2.0", ErrUnknownEvent)
 		}
+		return kindHTTP, nil
+	case records && !request && !detail:
+		return kindSQS, nil
+	case detail && !request && !records:
+		return kindClock, nil
 	}
-	return r, nil
-}
-
-// address is the URL of the request. The gateway puts the stage in front of the
-// path unless it is $default.
-func address(event events.APIGatewayV2HTTPRequest) (*url.URL, error) {
-	path := event.RawPath
-	if stage := event.RequestContext.Stage; stage != "" && stage != "$default" {
-		if rest, cut := strings.CutPrefix(path, "/"+stage); cut && (rest == "" || rest[0] == '/') {
-			path = rest
-		}
-	}
-	if path == "" {
-		path = "/"
-	}
-	u := &url.URL{Scheme: "https", Host: event.RequestContext.DomainName, RawPath: path, RawQuery: event.RawQueryString}
-	var err error
-	if u.Path, err = url.PathUnescape(path); err != nil {
-		return nil, fmt.Errorf("lambda: path: %w", err)
-	}
-	return u, nil
-}
-
-// recorder collects an answer.
-type recorder struct {
-	header http.Header
-	sent   http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (w *recorder) serve(h http.Handler, r *http.Request) (whole bool) {
-	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the very value is the signal
-			panic(v)
-		}
-	}()
-	h.ServeHTTP(w, r)
-	return true
-}
-
-func (w *recorder) Header() http.Header { return w.header }
-
-func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 { // 1xx announces the answer to come
-		w.status, w.sent = status, w.header.Clone()
-	}
-}
-
-func (w *recorder) Write(p []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(p)
-}
-
-func (w *recorder) response() events.APIGatewayV2HTTPResponse {
-	w.WriteHeader(http.StatusOK)
-	out := events.APIGatewayV2HTTPResponse{StatusCode: w.status, Headers: map[string]string{}, Cookies: w.sent.Values("Set-Cookie")}
-	w.sent.Del("Set-Cookie")
-	if w.sent.Get("Content-Type") == "" && w.body.Len() > 0 {
-		w.sent.Set("Content-Type", http.DetectContentType(w.body.Bytes()))
-	}
-	for name, values := range w.sent {
-		out.Headers[name] = strings.Join(values, ",") // RFC 9110 §5.3
-	}
-	if w.sent.Get("Content-Encoding") == "" && textual(w.sent.Get("Content-Type")) && utf8.Valid(w.body.Bytes()) {
-		out.Body = w.body.String()
-		return out
-	}
-	if w.body.Len() > 0 {
-		out.Body, out.IsBase64Encoded = base64.StdEncoding.EncodeToString(w.body.Bytes()), true
-	}
-	return out
-}
-
-func textual(contentType string) bool {
-	kind, _, _ := mime.ParseMediaType(contentType)
-	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml") ||
-		kind == "application/json" || kind == "application/xml" || kind == "application/javascript"
+	return 0, ErrUnknownEvent
 }

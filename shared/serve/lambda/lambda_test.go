@@ -13,13 +13,27 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
+// over serves an HTTP event by way of its JSON.
+func over(ctx context.Context, h http.Handler, event events.APIGatewayV2HTTPRequest) (out events.APIGatewayV2HTTPResponse, err error) {
+	event.Version = "2.0"
+	payload, err := json.Marshal(event)
+	if err != nil {
+		return out, err
+	}
+	raw, err := Handler(h).Invoke(ctx, payload)
+	if err != nil {
+		return out, err
+	}
+	return out, json.Unmarshal(raw, &out)
+}
+
 func invoke(t *testing.T, h http.HandlerFunc, text string) (events.APIGatewayV2HTTPResponse, error) {
 	t.Helper()
 	var event events.APIGatewayV2HTTPRequest
 	if err := json.Unmarshal([]byte(text), &event); err != nil {
 		t.Fatal(err)
 	}
-	return Handler(h)(t.Context(), event)
+	return over(t.Context(), h, event)
 }
 
 // event is as API Gateway sends it; a function URL's differs only in its
@@ -164,7 +178,7 @@ func TestTimeLeft(t *testing.T) {
 				ctx, stop = context.WithDeadline(ctx, end)
 				defer stop()
 			}
-			out, err := Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			out, err := over(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				got, bounded := r.Context().Deadline()
 				if over := r.Context().Err() != nil; bounded != c.bounded || over != c.over {
 					t.Errorf("bounded %v over %v", bounded, over)
@@ -175,7 +189,7 @@ func TestTimeLeft(t *testing.T) {
 				if r.Context().Err() != nil {
 					w.WriteHeader(http.StatusServiceUnavailable)
 				}
-			}))(ctx, events.APIGatewayV2HTTPRequest{})
+			}), events.APIGatewayV2HTTPRequest{})
 			want := http.StatusOK
 			if c.over {
 				want = http.StatusServiceUnavailable

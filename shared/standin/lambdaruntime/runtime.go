@@ -1,8 +1,8 @@
 // Package lambdaruntime is a local stand-in of what surrounds a function on AWS
 // Lambda: the Runtime API, which a function asks for work and answers to, and
-// in front of it an API Gateway HTTP API or a function URL, which make events
-// of requests and answers of results. It exists so that tests run the very
-// programs that are deployed there.
+// in front of it what makes events: an API Gateway HTTP API or a function URL
+// ([Gateway]), an SQS queue ([Queue]), the clock of EventBridge ([Tick]). It
+// exists so that tests run the very programs that are deployed there.
 //
 // What it does follows
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and
