@@ -98,16 +98,20 @@ func (x *exporting) principal() identity.Principal { return identity.Principal{T
 // expected counts what is many. It is for the progress alone: a count that
 // takes too long is done without.
 func (x *exporting) expected(ctx context.Context) int64 {
-	var total *db.Row[int64]
+	var counts []*db.Row[int64]
 	err := db.Read(ctx, x.db, x.principal(), func(tx *db.Tx) error {
-		total = countRows(tx)
+		counts = countRows(tx)
 		return nil
 	})
 	if err != nil {
 		return 0
 	}
-	n, _ := total.Value()
-	return n
+	total := int64(0)
+	for _, c := range counts {
+		n, _ := c.Value()
+		total += n
+	}
+	return total
 }
 
 // percent is the progress when more rows of a part are written: by rows where

@@ -14,11 +14,14 @@ import (
 // arrive: it does not bound memory, but how often progress is looked at.
 const fetch = 1000
 
-// countRows counts what is many.
-func countRows(tx *db.Tx) *db.Row[int64] {
-	return db.One(tx, pgx.RowTo[int64], `
-		select (select count(*) from app.tasks t where t.tenant_id = $1) + (select count(*) from app.comments c where c.tenant_id = $1)
-		     + (select count(*) from app.attachments a where a.tenant_id = $1) + (select count(*) from app.activity v where v.tenant_id = $1)`, tx.Tenant())
+// countRows counts what is many, table by table: Citus takes no query that
+// adds several up.
+func countRows(tx *db.Tx) []*db.Row[int64] {
+	var counts []*db.Row[int64]
+	for _, table := range []string{"tasks", "comments", "attachments", "activity"} {
+		counts = append(counts, db.One(tx, pgx.RowTo[int64], `select count(*) from app.`+table+` r where r.tenant_id = $1`, tx.Tenant()))
+	}
+	return counts
 }
 
 // declare opens the cursor that a kind is read from, and gives the moment.

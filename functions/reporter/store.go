@@ -21,9 +21,10 @@ func scanProject(r pgx.CollectableRow) (p project, err error) {
 func getProject(tx *db.Tx, id ids.ID) *db.Row[project] {
 	return db.One(tx, scanProject, `
 		select p.id::text, p.name, p.description, p.status, trim(m.first_name || ' ' || m.last_name || ' <' || m.email || '>'),
-		       `+at(`p.created_at`)+`, `+at(`p.updated_at`)+`, now(),
-		       (select coalesce(sum(c.todo + c.in_progress + c.done), 0)::bigint from app.project_task_counts c where c.tenant_id = $1 and c.project_id = $2)
+		       `+at(`p.created_at`)+`, `+at(`p.updated_at`)+`, now(), k.tasks
 		  from app.projects p join app.memberships m on m.tenant_id = $1 and m.user_id = p.owner_id
+		  cross join lateral (select coalesce(sum(c.todo + c.in_progress + c.done), 0)::bigint as tasks
+		                        from app.project_task_counts c where c.tenant_id = $1 and c.project_id = p.id) k
 		 where p.tenant_id = $1 and p.id = $2 and p.deleted_at is null`, tx.Tenant(), id)
 }
 
