@@ -108,6 +108,7 @@ replace (
 	github.com/coditect/platform/router => ../router
 	github.com/coditect/platform/schedulers/dailysummary => ../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay
+	github.com/coditect/platform/schedulers/retention => ../schedulers/retention
 	github.com/coditect/platform/shared => ../shared
 	github.com/coditect/platform/tests => ../tests
 )

@@ -15,6 +15,7 @@ import (
 	"github.com/coditect/platform/functions/users"
 	"github.com/coditect/platform/schedulers/dailysummary"
 	"github.com/coditect/platform/schedulers/outboxrelay"
+	"github.com/coditect/platform/schedulers/retention"
 )
 
 // openers lists every deployable, by name.
@@ -28,6 +29,7 @@ var openers = []opener{
 	{name: "outboxrelay", open: outboxrelay.Open},
 	{name: "projects", open: projects.Open, function: projects.Function},
 	{name: "reporter", open: reporter.Open},
+	{name: "retention", open: retention.Open},
 	{name: "tasks", open: tasks.Open, function: tasks.Function},
 	{name: "tenants", open: tenants.Open, function: tenants.Function},
 	{name: "users", open: users.Open, function: users.Function},

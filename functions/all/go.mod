@@ -73,6 +73,7 @@ require (
 	github.com/coditect/platform/functions/reporter v0.0.0
 	github.com/coditect/platform/schedulers/dailysummary v0.0.0
 	github.com/coditect/platform/schedulers/outboxrelay v0.0.0
+	github.com/coditect/platform/schedulers/retention v0.0.0
 	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
@@ -141,5 +142,6 @@ replace (
 	github.com/coditect/platform/migrations => ../../migrations
 	github.com/coditect/platform/schedulers/dailysummary => ../../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/outboxrelay => ../../schedulers/outboxrelay
+	github.com/coditect/platform/schedulers/retention => ../../schedulers/retention
 	github.com/coditect/platform/shared => ../../shared
 )

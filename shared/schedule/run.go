@@ -57,6 +57,25 @@ func (r *Run) Enough(ctx context.Context) bool {
 // for the rest. Cloud Scheduler calls again soon; no alarm is raised.
 var ErrUnfinished = errors.New("schedule: there is more to do")
 
+// onlyUnfinished reports whether nothing went wrong but the time: an error that
+// was joined to it counts.
+func onlyUnfinished(err error) bool {
+	switch e := err.(type) { //nolint:errorlint // the parts are looked at one by one
+	case nil:
+		return false
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			if !onlyUnfinished(part) {
+				return false
+			}
+		}
+		return true
+	case interface{ Unwrap() error }:
+		return onlyUnfinished(e.Unwrap())
+	}
+	return err == ErrUnfinished //nolint:errorlint // nothing is left to unwrap
+}
+
 // verdict is what became of a call.
 type verdict uint8
 

@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -70,7 +71,8 @@ func TestOutcomes(t *testing.T) {
 	}{
 		{"a failure", errors.New("odd\nat line 7"), 500, "failed", "odd"},
 		{"a panic", errPanic, 500, "failed", "panic: oh"},
-		{"more to do", schedule.ErrUnfinished, 503, "unfinished", ""},
+		{"more to do", errors.Join(schedule.ErrUnfinished, fmt.Errorf("tasks: %w", schedule.ErrUnfinished)), 503, "unfinished", ""},
+		{"more to do after a failure", errors.Join(errors.New("odd"), schedule.ErrUnfinished), 500, "failed", "odd"},
 		{"done", nil, 200, "done", ""},
 	} {
 		h := f.open(t, func(_ context.Context, run *schedule.Run) error {

@@ -88,7 +88,7 @@ func (b *Base) finish(ctx context.Context, run *Run, err error) result {
 	defer stop()
 	got, outcome, why, slot := result{took: b.now().Sub(run.Now)}, "done", any(nil), any(run.Slot)
 	switch {
-	case errors.Is(err, ErrUnfinished):
+	case onlyUnfinished(err):
 		got.verdict, outcome, slot = unfinished, "unfinished", nil
 	case err != nil:
 		got.verdict, got.err, outcome, why, slot = failed, err, "failed", reason(err), nil
