@@ -108,7 +108,7 @@ func (x *exporting) join(ctx context.Context, z *zip.Writer, k kind) error {
 	const sizesFollow, utf8Names = 0x8, 0x800 // APPNOTE 4.4.4: for files beyond 4 GB the directory alone has room
 	w, err := z.CreateRaw(&zip.FileHeader{
 		Name: k.name + "." + x.Params.Format, Method: zip.Deflate, Flags: sizesFollow | utf8Names, Modified: p.ReadAt,
-		CRC32: p.CRC32, CompressedSize64: uint64(p.Compressed), UncompressedSize64: uint64(p.Size), //nolint:gosec // sizes are not negative
+		CRC32: p.CRC32, CompressedSize64: uint64(p.Compressed), UncompressedSize64: uint64(p.Size),
 	})
 	if err != nil {
 		return err

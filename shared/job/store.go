@@ -27,10 +27,10 @@ func scan(r pgx.CollectableRow) (j Row, err error) {
 	err = r.Scan(&j.ID, &j.Kind, &j.Status, &j.Progress, &j.Attempts, &j.Error, &params, &result, &j.Version,
 		&j.CreatedAt, &j.UpdatedAt, &j.StartedAt, &j.FinishedAt, &j.ExpiresAt,
 		&j.CreatedBy.ID, &j.CreatedBy.Email, &j.CreatedBy.FirstName, &j.CreatedBy.LastName)
-	if err != nil {
-		return j, err
+	if err == nil {
+		err = j.take(params, result, &j.CreatedAt, &j.UpdatedAt, j.StartedAt, j.FinishedAt, j.ExpiresAt)
 	}
-	return j, j.take(params, result, &j.CreatedAt, &j.UpdatedAt, j.StartedAt, j.FinishedAt, j.ExpiresAt)
+	return j, err
 }
 
 // Create queues a job of the transaction's person, its activity, and the read
