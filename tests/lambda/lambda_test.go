@@ -1,6 +1,7 @@
 // Package lambda_test runs the platform as AWS Lambda runs it: the program of
 // every function, built as it is packaged, asks a stand-in of the Runtime API
-// for work, and the router reaches it through an HTTP API or a function URL.
+// for work, and the router reaches it through an HTTP API or a function URL;
+// job functions get theirs from a queue, and schedules from a clock.
 package lambda_test
 
 import (
@@ -34,13 +35,16 @@ const root = "../.."
 // limit is an invocation's time, functions.json's.
 const limit = 30 * time.Second
 
+// built are programs by the function's name, built when a test needs them.
+type built struct {
+	once     sync.Once
+	programs map[string]string
+	err      error
+}
+
 var (
-	built struct {
-		once     sync.Once
-		programs map[string]string // by the function's name
-		err      error
-	}
-	scratch string
+	operations, background built
+	scratch                string
 )
 
 func TestMain(m *testing.M) {
@@ -57,14 +61,19 @@ func TestMain(m *testing.M) {
 // programs builds every HTTP function once, one after the other.
 func programs(t *testing.T) map[string]string {
 	t.Helper()
-	built.once.Do(func() { built.programs, built.err = build() })
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.programs
+	return operations.get(t, func(_, kind string) bool { return kind == "http" })
 }
 
-func build() (map[string]string, error) {
+func (b *built) get(t *testing.T, wanted func(name, kind string) bool) map[string]string {
+	t.Helper()
+	b.once.Do(func() { b.programs, b.err = build(wanted) })
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	return b.programs
+}
+
+func build(wanted func(name, kind string) bool) (map[string]string, error) {
 	raw, err := os.ReadFile(filepath.Join(root, "functions/functions.json"))
 	if err != nil {
 		return nil, err
@@ -77,11 +86,11 @@ func build() (map[string]string, error) {
 	}
 	out := map[string]string{}
 	for _, f := range list.Functions {
-		if f.Kind != "http" {
+		if !wanted(f.Name, f.Kind) {
 			continue
 		}
 		out[f.Name] = filepath.Join(scratch, f.Name)
-		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out[f.Name], "./cmd")
+		cmd := exec.Command("go", "build", "-tags", "lambda.norpc,aws", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out[f.Name], "./cmd")
 		cmd.Dir = filepath.Join(root, f.Folder)
 		cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 		if text, err := cmd.CombinedOutput(); err != nil {
@@ -123,7 +132,16 @@ func (o *output) String() string {
 func deploy(t *testing.T, program string, vars map[string]string, g lambdaruntime.Gateway, instances int) string {
 	t.Helper()
 	g.Runtime = lambdaruntime.New(limit)
-	api := httptest.NewServer(g.Runtime)
+	start(t, program, vars, g.Runtime, instances)
+	door := httptest.NewServer(&g)
+	t.Cleanup(door.Close)
+	return door.Listener.Addr().String()
+}
+
+// start starts instances of a function that ask the runtime for work.
+func start(t *testing.T, program string, vars map[string]string, runtime *lambdaruntime.Runtime, instances int) {
+	t.Helper()
+	api := httptest.NewServer(runtime)
 	said := &output{}
 	env := []string{"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://"), "AWS_LAMBDA_FUNCTION_NAME=" + filepath.Base(program)}
 	for name, value := range vars {
@@ -138,20 +156,17 @@ func deploy(t *testing.T, program string, vars map[string]string, g lambdaruntim
 		}
 		running = append(running, cmd)
 	}
-	door := httptest.NewServer(&g)
 	t.Cleanup(func() {
-		door.Close()
 		for _, cmd := range running {
 			_ = cmd.Process.Kill() // as the service does; there is nothing to drain between invocations
 			_ = cmd.Wait()
 		}
-		g.Runtime.Close()
+		runtime.Close()
 		api.Close()
 		if t.Failed() && said.String() != "" {
 			t.Logf("%s said:\n%s", filepath.Base(program), said)
 		}
 	})
-	return door.Listener.Addr().String()
 }
 
 // lambdas is the router in front of functions on Lambda.
