@@ -102,5 +102,6 @@ replace (
 	github.com/coditect/platform/schedulers/dailysummary => ../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay
 	github.com/coditect/platform/schedulers/retention => ../schedulers/retention
+	github.com/coditect/platform/schedulers/rotation => ../schedulers/rotation
 	github.com/coditect/platform/shared => ../shared
 )

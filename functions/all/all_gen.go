@@ -16,6 +16,7 @@ import (
 	"github.com/coditect/platform/schedulers/dailysummary"
 	"github.com/coditect/platform/schedulers/outboxrelay"
 	"github.com/coditect/platform/schedulers/retention"
+	"github.com/coditect/platform/schedulers/rotation"
 )
 
 // openers lists every deployable, by name.
@@ -30,6 +31,7 @@ var openers = []opener{
 	{name: "projects", open: projects.Open, function: projects.Function},
 	{name: "reporter", open: reporter.Open},
 	{name: "retention", open: retention.Open},
+	{name: "rotation", open: rotation.Open},
 	{name: "tasks", open: tasks.Open, function: tasks.Function},
 	{name: "tenants", open: tenants.Open, function: tenants.Function},
 	{name: "users", open: users.Open, function: users.Function},

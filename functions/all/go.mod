@@ -20,6 +20,7 @@ require (
 	cloud.google.com/go/longrunning v1.3.0 // indirect
 	cloud.google.com/go/monitoring v1.30.0 // indirect
 	cloud.google.com/go/pubsub/v2 v2.8.1 // indirect
+	cloud.google.com/go/secretmanager v1.24.0 // indirect
 	cloud.google.com/go/storage v1.67.0 // indirect
 	github.com/GoogleCloudPlatform/opentelemetry-operations-go/detectors/gcp v1.37.0 // indirect
 	github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/metric v0.61.0 // indirect
@@ -74,6 +75,7 @@ require (
 	github.com/coditect/platform/schedulers/dailysummary v0.0.0
 	github.com/coditect/platform/schedulers/outboxrelay v0.0.0
 	github.com/coditect/platform/schedulers/retention v0.0.0
+	github.com/coditect/platform/schedulers/rotation v0.0.0
 	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
@@ -143,5 +145,6 @@ replace (
 	github.com/coditect/platform/schedulers/dailysummary => ../../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/outboxrelay => ../../schedulers/outboxrelay
 	github.com/coditect/platform/schedulers/retention => ../../schedulers/retention
+	github.com/coditect/platform/schedulers/rotation => ../../schedulers/rotation
 	github.com/coditect/platform/shared => ../../shared
 )

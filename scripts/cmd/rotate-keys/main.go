@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/coditect/platform/scripts/keyrotation"
+	"github.com/coditect/platform/shared/keyrotation"
 )
 
 func main() {

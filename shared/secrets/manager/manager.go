@@ -1,4 +1,5 @@
-// Package manager is the secrets.Source over Google's Secret Manager. Importing
+// Package manager is the secrets.Source over Google's Secret Manager, and the way
+// in which a rotation adds versions there. Importing
 // it links a gRPC stack of some 18 MB: a function whose secrets are mounted by
 // the platform leaves it out.
 package manager
@@ -61,20 +62,49 @@ func Open(lookup config.Lookup, cfg Config, caching secrets.Config) (*secrets.St
 	return secrets.New(secrets.First(secrets.Environment(lookup), source), caching), source
 }
 
+const latest = "latest"
+
 // castagnoli is the polynomial of the service's checksums.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Fetch accesses the version "latest". A payload whose checksum is absent or
 // wrong is an error; an unknown name is secrets.ErrAbsent.
 func (s *Source) Fetch(ctx context.Context, name string) (secrets.Payload, error) {
+	return s.Version(ctx, name, latest)
+}
+
+// Add makes data the latest version of a secret that exists and returns the
+// number of the version. Versions count up by one, so that whoever gets another
+// number than the one after what they read knows that they were not alone.
+func (s *Source) Add(ctx context.Context, name string, data []byte) (version string, err error) {
+	client, err := s.connect()
+	if err != nil {
+		return "", err
+	}
+	sum := int64(crc32.Checksum(data, castagnoli))
+	got, err := client.AddSecretVersion(ctx, &pb.AddSecretVersionRequest{
+		Parent: "projects/" + s.cfg.Project + "/secrets/" + name, Payload: &pb.SecretPayload{Data: data, DataCrc32C: &sum},
+	})
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return "", fmt.Errorf("%w: %w", secrets.ErrAbsent, err)
+	case err != nil:
+		return "", err
+	}
+	return got.Name[strings.LastIndexByte(got.Name, '/')+1:], nil
+}
+
+// Version accesses one version, by its number or alias. One that is disabled or
+// destroyed is secrets.ErrAbsent, too.
+func (s *Source) Version(ctx context.Context, name, version string) (secrets.Payload, error) {
 	client, err := s.connect()
 	if err != nil {
 		return secrets.Payload{}, err
 	}
-	resource := fmt.Sprintf("projects/%s/secrets/%s/versions/latest", s.cfg.Project, name)
+	resource := fmt.Sprintf("projects/%s/secrets/%s/versions/%s", s.cfg.Project, name, version)
 	got, err := client.AccessSecretVersion(ctx, &pb.AccessSecretVersionRequest{Name: resource})
 	switch {
-	case status.Code(err) == codes.NotFound:
+	case status.Code(err) == codes.NotFound, version != latest && status.Code(err) == codes.FailedPrecondition:
 		return secrets.Payload{}, fmt.Errorf("%w: %w", secrets.ErrAbsent, err)
 	case err != nil:
 		return secrets.Payload{}, err

@@ -141,3 +141,31 @@ func TestConfig(t *testing.T) {
 		t.Error("no project was accepted")
 	}
 }
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	server := secretmanager.New("local", map[string][]byte{"hop-key": []byte("one")})
+	src := New(Config{Project: "local", Endpoint: serve(t, server, "127.0.0.1:0")})
+	t.Cleanup(func() { src.Close() })
+	for i, text := range []string{"two", "three"} {
+		if got, err := src.Add(t.Context(), "hop-key", []byte(text)); err != nil || got != string(rune('2'+i)) {
+			t.Fatalf("added %q as %s, %v", text, got, err)
+		}
+	}
+	for version, want := range map[string]string{"1": "one", "2": "two", "latest": "three"} {
+		if p, err := src.Version(t.Context(), "hop-key", version); err != nil || string(p.Data) != want {
+			t.Errorf("version %s is %s, %v", version, p.Data, err)
+		}
+	}
+	if _, err := server.DisableSecretVersion(t.Context(), &pb.DisableSecretVersionRequest{Name: "projects/local/secrets/hop-key/versions/2"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"2", "9"} {
+		if _, err := src.Version(t.Context(), "hop-key", version); !errors.Is(err, secrets.ErrAbsent) {
+			t.Errorf("version %s gives %v", version, err)
+		}
+	}
+	if _, err := src.Add(t.Context(), "none", []byte("x")); !errors.Is(err, secrets.ErrAbsent) {
+		t.Errorf("an unknown secret gives %v", err)
+	}
+}

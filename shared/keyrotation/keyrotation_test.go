@@ -120,3 +120,81 @@ func TestNextRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A key is followed when it is old enough, once, and what it replaced stays for
+// as long as anything needs it.
+func TestPlanned(t *testing.T) {
+	t.Parallel()
+	for name, data := range generated(t) {
+		k := kinds[name]
+		if next, err := Planned(name, data, start.Add(k.every-time.Second)); next != nil || err != nil {
+			t.Errorf("%s: too early: %v", name, err)
+		}
+		now := start.Add(k.every)
+		next, err := Planned(name, data, now)
+		if err != nil || next == nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_, old := kids(t, name, data, now)
+		if count, current := kids(t, name, next, now); count != 2 || current != old {
+			t.Errorf("%s: %d keys, %s in use", name, count, current)
+		}
+		if again, err := Planned(name, next, now.Add(time.Minute)); again != nil || err != nil {
+			t.Errorf("%s: twice: %v", name, err)
+		}
+		third, err := Planned(name, next, now.Add(k.lead+k.every))
+		if err != nil || third == nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := 2 // the first was replaced longer ago than it is kept
+		if k.drops == 0 {
+			want = 3
+		}
+		if count, _ := kids(t, name, third, now); count != want {
+			t.Errorf("%s: %d keys after two rotations, want %d", name, count, want)
+		}
+	}
+	for name, c := range map[string][2]string{"unknown": {"smtp-url", "{}"}, "broken": {secrets.HopKey, "{"}, "empty": {secrets.SigningKeys, `{"keys":[]}`}} {
+		if next, err := Planned(c[0], []byte(c[1]), start); err == nil {
+			t.Errorf("%s: %s", name, next)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	for name, data := range generated(t) {
+		now := start.Add(kinds[name].every)
+		one, err := Planned(name, data, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := Planned(name, data, now.Add(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both, err := Merge(name, two, one, one, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, first := kids(t, name, one, now.Add(time.Hour))
+		_, second := kids(t, name, two, now.Add(time.Hour))
+		count, current := kids(t, name, both, now.Add(time.Hour))
+		if count != 3 || current != second || !strings.Contains(string(both), first) {
+			t.Errorf("%s: %d keys, %s in use", name, count, current)
+		}
+		for what, err := range map[string]error{
+			"unknown": errOf(Merge("smtp-url", one)), "broken": errOf(Merge(name, []byte("{"))), "broken other": errOf(Merge(name, one, []byte("{"))),
+			"another kind": errOf(Merge(name, []byte(`{"keys":[{"kid":"x"}]}`))),
+		} {
+			if err == nil {
+				t.Errorf("%s: %s was merged", name, what)
+			}
+		}
+	}
+	if len(Secrets()) != len(kinds) {
+		t.Error("not all secrets are listed")
+	}
+}
+
+func errOf(_ []byte, err error) error { return err }
