@@ -107,6 +107,7 @@ replace (
 	github.com/coditect/platform/migrations => ../migrations
 	github.com/coditect/platform/router => ../router
 	github.com/coditect/platform/schedulers/dailysummary => ../schedulers/dailysummary
+	github.com/coditect/platform/schedulers/domaincheck => ../schedulers/domaincheck
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay
 	github.com/coditect/platform/schedulers/retention => ../schedulers/retention
 	github.com/coditect/platform/schedulers/rotation => ../schedulers/rotation

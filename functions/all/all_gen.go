@@ -14,6 +14,7 @@ import (
 	"github.com/coditect/platform/functions/tenants"
 	"github.com/coditect/platform/functions/users"
 	"github.com/coditect/platform/schedulers/dailysummary"
+	"github.com/coditect/platform/schedulers/domaincheck"
 	"github.com/coditect/platform/schedulers/outboxrelay"
 	"github.com/coditect/platform/schedulers/retention"
 	"github.com/coditect/platform/schedulers/rotation"
@@ -24,6 +25,7 @@ var openers = []opener{
 	{name: "activity", open: activity.Open, function: activity.Function},
 	{name: "auth", open: auth.Open, function: auth.Function},
 	{name: "dailysummary", open: dailysummary.Open},
+	{name: "domaincheck", open: domaincheck.Open},
 	{name: "exporter", open: exporter.Open},
 	{name: "jobs", open: jobs.Open, function: jobs.Function},
 	{name: "membersync", open: membersync.Open},

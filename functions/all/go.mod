@@ -73,6 +73,7 @@ require (
 	github.com/coditect/platform/functions/membersync v0.0.0
 	github.com/coditect/platform/functions/reporter v0.0.0
 	github.com/coditect/platform/schedulers/dailysummary v0.0.0
+	github.com/coditect/platform/schedulers/domaincheck v0.0.0
 	github.com/coditect/platform/schedulers/outboxrelay v0.0.0
 	github.com/coditect/platform/schedulers/retention v0.0.0
 	github.com/coditect/platform/schedulers/rotation v0.0.0
@@ -143,6 +144,7 @@ replace (
 	github.com/coditect/platform/functions/users => ../../functions/users
 	github.com/coditect/platform/migrations => ../../migrations
 	github.com/coditect/platform/schedulers/dailysummary => ../../schedulers/dailysummary
+	github.com/coditect/platform/schedulers/domaincheck => ../../schedulers/domaincheck
 	github.com/coditect/platform/schedulers/outboxrelay => ../../schedulers/outboxrelay
 	github.com/coditect/platform/schedulers/retention => ../../schedulers/retention
 	github.com/coditect/platform/schedulers/rotation => ../../schedulers/rotation

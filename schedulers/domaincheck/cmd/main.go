@@ -1,0 +1,10 @@
+// Command domaincheck serves the function on its own: under the functions
+// framework, or on AWS Lambda.
+package main
+
+import (
+	"github.com/coditect/platform/schedulers/domaincheck"
+	"github.com/coditect/platform/shared/serve/host"
+)
+
+func main() { host.Main("Domaincheck", domaincheck.Open) }
