@@ -39,7 +39,7 @@ type scene struct {
 	owner functest.Person
 	// What paths name, by what their pattern begins with. The deleted ones are
 	// for restore.
-	project, deletedProject, task, deletedTask, session ids.ID
+	project, deletedProject, task, deletedTask, session, job ids.ID
 }
 
 func stage(t testing.TB, p *platform.Platform) *scene {
@@ -52,7 +52,7 @@ func stage(t testing.TB, p *platform.Platform) *scene {
 // objects makes the things of a scene anew, as somebody's own.
 func (s *scene) objects(t testing.TB, of functest.Person) {
 	t.Helper()
-	s.project, s.deletedProject, s.task, s.deletedTask, s.session = ids.New(), ids.New(), ids.New(), ids.New(), ids.New()
+	s.project, s.deletedProject, s.task, s.deletedTask, s.session, s.job = ids.New(), ids.New(), ids.New(), ids.New(), ids.New(), ids.New()
 	for _, id := range []ids.ID{s.project, s.deletedProject} {
 		s.SQL(t, `insert into app.projects (tenant_id, id, name, owner_id, created_by) values ($1, $2, $3, $4, $4)`,
 			of.TenantID, id, secretOf(of.TenantID), of.UserID)
@@ -66,6 +66,10 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 	s.SQL(t, `insert into app.sessions (user_id, session_id, expires_at) values ($1, $2, now() + interval '1 day')`, of.UserID, s.session)
 	s.SQL(t, `insert into app.activity (tenant_id, id, action, model, object_id, user_id, request_id) values ($1, $2, 'created', 'Task', $3, $4, $5)`,
 		of.TenantID, ids.New(), s.task, of.UserID, secretOf(of.TenantID))
+	// Earlier ones end: an organization exports itself once at a time, and a person has so many jobs.
+	s.SQL(t, `update app.jobs set status = 'canceled', finished_at = now() where tenant_id = $1 and finished_at is null`, of.TenantID)
+	s.SQL(t, `insert into app.jobs (tenant_id, id, kind, status, params, error, created_by) values ($1, $2, 'report', 'running', '{"format":"csv"}', $3, $4)`,
+		of.TenantID, s.job, secretOf(of.TenantID), of.UserID)
 }
 
 // signIn gives the owner a session that nothing has ended.
@@ -139,6 +143,8 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.deletedTask
 	case strings.HasPrefix(op.Path, "/api/v1/tasks/{id}/"):
 		id = s.task
+	case strings.HasPrefix(op.Path, "/api/v1/jobs/{id}/"):
+		id = s.job
 	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):
 		id = s.session
 	case strings.HasPrefix(op.Path, "/internal/sessions/{user_id}/{session_id}/"):

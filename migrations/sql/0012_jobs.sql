@@ -15,8 +15,18 @@ alter table app.jobs add column failures int not null default 0;
 -- An export reads everything an organization has: one at a time.
 create unique index jobs_export_open_key on app.jobs (tenant_id) where kind = 'export' and finished_at is null;
 
+-- Unfinished jobs are counted by person. Led by the tenant, as the planner takes an index that is small for one that is
+-- cheap, and this one held everybody's.
+drop index app.jobs_open_idx;
+
+create index jobs_open_idx on app.jobs (tenant_id, created_by) where finished_at is null;
+
 -- +goose Down
 set local citus.multi_shard_modify_mode to 'sequential';
+
+drop index app.jobs_open_idx;
+
+create index jobs_open_idx on app.jobs (lease_until) where finished_at is null;
 
 drop index app.jobs_export_open_key;
 

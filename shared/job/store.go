@@ -89,7 +89,7 @@ func List(tx *db.Tx, f Filter, at page.Position) *db.Rows[Row] {
 // Cancel queues the end of a job that the closure has locked with [Lock], and
 // its activity. Its worker notices.
 func Cancel(tx *db.Tx, was Row) *db.Row[Row] {
-	db.Exec(tx, `update app.jobs set status = 'canceled', finished_at = now(), updated_at = now(), lease_until = null, version = version + 1
+	db.Exec(tx, `update app.jobs set status = 'canceled', finished_at = now(), updated_at = now(), version = version + 1
 		where tenant_id = $1 and id = $2 and finished_at is null`, tx.Tenant(), was.ID)
 	tx.Record(activity.Updated("Job", was.ID, activity.Changes{"status": {Old: was.Status, New: Canceled}}))
 	return Get(tx, was.ID, nil)
