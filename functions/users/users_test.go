@@ -259,7 +259,9 @@ func TestMovingMovesTheSummary(t *testing.T) {
 		}
 		return at.UTC().Format(time.RFC3339)
 	}
-	move := func(zone string) { f.do(t, f.owner, http.MethodPatch, map[string]any{"timezone": zone}).Want(t, http.StatusOK) }
+	move := func(zone string) {
+		f.do(t, f.owner, http.MethodPatch, map[string]any{"timezone": zone}).Want(t, http.StatusOK)
+	}
 	for _, zone := range []string{"Asia/Tokyo", "America/New_York", "Australia/Lord_Howe"} {
 		before := digest.Next(time.Now(), zone)
 		move(zone)

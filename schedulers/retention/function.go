@@ -2,14 +2,14 @@
 //
 //   - organizations, 30 days after they were deleted: every row of every table
 //     and every object, and what is unique over all organizations and was theirs
-//     (hosts, the customer at Stripe). People keep their accounts. (tenants.go)
+//     (hosts, the customer at Stripe). People keep their accounts. (store_tenants.go)
 //   - tasks, projects, comments and attachments, 30 days after their deletion,
 //     with their objects; uploads that nobody completed; files of jobs that
-//     expired. (work.go)
-//   - accounts, 30 days after they were closed. (people.go)
+//     expired. (store_work.go)
+//   - accounts, 30 days after they were closed. (store_people.go)
 //   - what served its purpose: keys of repeated requests, links of mails,
 //     sessions that ended, messages that were done or given up, and, where a
-//     horizon is set, old activity. (rules.go)
+//     horizon is set, old activity. (store_rules.go)
 //
 // Everything is done in small batches, each in a statement that names its owner
 // and goes to one shard. An object goes before the row that names it, and the
@@ -18,8 +18,8 @@
 // on. What fails for one owner is tried again by the next run and keeps no other
 // from its turn.
 //
-// A new table of organizations must be named in tenants.go, and one of people in
-// people.go: tests hold both against the migrations.
+// A new table of organizations must be named in store_tenants.go, and one of people in
+// store_people.go: tests hold both against the migrations.
 package retention
 
 import (

@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -142,7 +143,7 @@ func TestTablesAreKnown(t *testing.T) {
 	}
 	for name, group := range migrations.Tables {
 		if _, ok := known[name]; (group == migrations.Tenant || group == migrations.User) && !ok {
-			t.Errorf("app.%s is erased by nothing: name it in tenants.go or people.go", name)
+			t.Errorf("app.%s is erased by nothing: name it in store_tenants.go or store_people.go", name)
 		}
 	}
 	all := append(slices.Clone(ofTenant), ofPerson...)
@@ -173,7 +174,7 @@ func TestTablesAreKnown(t *testing.T) {
 			continue
 		}
 		if !slices.ContainsFunc(elsewhere, func(e struct{ column, sql string }) bool { return e.column == column }) {
-			t.Errorf("app.%s speaks of organizations: say in tenants.go what becomes of it", column)
+			t.Errorf("app.%s speaks of organizations: say in store_tenants.go what becomes of it", column)
 		}
 	}
 }
@@ -448,10 +449,7 @@ func TestConfigRefuses(t *testing.T) {
 	for name, value := range map[string]string{
 		"RETENTION_DELETED": "1h", "RETENTION_PROCESSED": "700h", "RETENTION_MESSAGES": "1100h", "RETENTION_ACTIVITY": "1h", "RETENTION_BATCH": "0", "OBJECTS_URL": "ftp://x", "DATABASE_URL": "",
 	} {
-		vars := map[string]string{}
-		for k, v := range f.Vars {
-			vars[k] = v
-		}
+		vars := maps.Clone(f.Vars)
 		vars[name] = value
 		if _, err := open(config.Map(vars), schedule.WithPlan(schedule.Plan{Name: Name})); err == nil {
 			t.Errorf("%s=%s was taken", name, value)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -168,7 +170,7 @@ func TestTwoAtOnce(t *testing.T) {
 				t.Errorf("version %s has %v, %s in use; it was %v, then %v", version, all, current, first, between)
 			}
 			for _, kid := range between {
-				if !contains(all, kid) {
+				if !slices.Contains(all, kid) {
 					t.Errorf("key %s is lost", kid)
 				}
 			}
@@ -180,15 +182,6 @@ func TestTwoAtOnce(t *testing.T) {
 			}
 		})
 	}
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // A secret that fails is told of, keeps no other from its turn, and is rotated
@@ -222,10 +215,7 @@ func TestConfigRefuses(t *testing.T) {
 	t.Parallel()
 	e := functest.New(t)
 	for name, value := range map[string]string{"ROTATION_SECRETS": "hop-key,smtp-url", "GOOGLE_CLOUD_PROJECT": "a/b", "DATABASE_URL": ""} {
-		vars := map[string]string{}
-		for k, v := range e.Vars {
-			vars[k] = v
-		}
+		vars := maps.Clone(e.Vars)
 		vars[name] = value
 		if _, err := open(config.Map(vars), schedule.WithPlan(schedule.Plan{Name: Name})); err == nil {
 			t.Errorf("%s=%s was taken", name, value)

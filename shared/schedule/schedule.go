@@ -189,7 +189,7 @@ func (b *Base) serve(w http.ResponseWriter, r *http.Request, act func(context.Co
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(got.status())
-	fmt.Fprintf(w, "{\"result\":%q}\n", got.name()) //nolint:errcheck // Cloud Scheduler reads the status.
+	fmt.Fprintf(w, "{\"result\":%q}\n", got.name()) // Cloud Scheduler reads the status
 }
 
 // run takes the lease, acts, and remembers what came of it.

@@ -37,6 +37,9 @@ func plan(ctx context.Context, tx pgx.Tx, org organization, want string) (Outcom
 	if err != nil {
 		return Outcome{}, fmt.Errorf("change the plan: %w", err)
 	}
+	if err := announce(ctx, tx, org.id, uuid.Nil); err != nil {
+		return Outcome{}, err
+	}
 	return done, record(ctx, tx, org.id, "updated", "Organization", org.id, map[string]map[string]any{"plan": {"old": org.plan, "new": want}})
 }
 
@@ -102,6 +105,9 @@ insert into app.user_tenants (user_id, tenant_id) values ($1, $2)
 on conflict (user_id, tenant_id) do update set joined_at = now(), left_at = null, updated_at = now()`, user, org)
 	if err != nil {
 		return fmt.Errorf("make the person's side of the membership: %w", err)
+	}
+	if err := announce(ctx, tx, org, user); err != nil {
+		return err
 	}
 	return record(ctx, tx, org, "created", "Membership", user, map[string]map[string]any{"role": {"old": nil, "new": role}})
 }

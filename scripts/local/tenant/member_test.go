@@ -41,6 +41,12 @@ func TestPlanAndMembers(t *testing.T) {
 	e.Scan(t, `select plan from app.organizations where tenant_id = $1`, []any{owner.TenantID}, &plan)
 	e.Scan(t, `select r.name from app.memberships m join app.roles r on r.tenant_id = m.tenant_id and r.id = m.custom_role_id where m.user_id = $1`, []any{joiner.UserID}, &role)
 	e.Scan(t, `select count(*) from app.user_tenants where user_id = $1 and tenant_id = $2`, []any{joiner.UserID, owner.TenantID}, &sides)
+	var told int
+	e.Scan(t, `select count(*) from app.outbox where tenant_id = $1 and kind = 'access.changed' and (payload->>'user_id' is null or payload->>'user_id' = $2)`,
+		[]any{owner.TenantID, joiner.UserID.String()}, &told)
+	if told != 2 {
+		t.Errorf("%d messages tell of the changes", told)
+	}
 	if plan != "enterprise" || role != "developer" || sides != 1 {
 		t.Errorf("plan %s, role %s, %d", plan, role, sides)
 	}

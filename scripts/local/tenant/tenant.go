@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/coditect/platform/shared/queue"
 )
 
 // ErrUsage says that the command is not one of ours.
@@ -139,7 +141,25 @@ func status(ctx context.Context, tx pgx.Tx, org organization, subdomain string, 
 	if err := record(ctx, tx, org.id, what.action, "Organization", org.id, changes); err != nil {
 		return Outcome{}, err
 	}
+	if err := announce(ctx, tx, org.id, uuid.Nil); err != nil {
+		return Outcome{}, err
+	}
 	return Outcome{TenantID: org.id, Name: org.name, Before: org.status, After: what.to}, nil
+}
+
+// announce has what the functions remember of the organization, or of one
+// member, dropped once more by message: what [Forget] could not tell Redis.
+func announce(ctx context.Context, tx pgx.Tx, tenant, user uuid.UUID) error {
+	m := queue.AccessChanged.Message("", queue.Access{UserID: user})
+	payload, err := json.Marshal(m.Payload)
+	if err != nil {
+		return fmt.Errorf("encode the message: %w", err)
+	}
+	_, err = tx.Exec(ctx, `insert into app.outbox (tenant_id, id, kind, payload) values ($1, $2, $3, $4::jsonb)`, tenant, m.ID, m.Kind, string(payload))
+	if err != nil {
+		return fmt.Errorf("leave the message: %w", err)
+	}
+	return nil
 }
 
 // record leaves a row of activity that is nobody's.
