@@ -21,6 +21,7 @@ var getSpec = api.Spec{
 	Summary:     "Get a job",
 	Description: "Of a job that has succeeded, `result.download_url` is a link to its file that holds for 15 minutes. Files are kept for seven days. Others' jobs are there only for those who may export the organization.",
 	Permission:  identity.Member, ResponseExample: job.Example(),
+	Sealed: true, // a link is as good as a token
 }
 
 type getInput struct {

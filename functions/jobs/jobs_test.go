@@ -229,6 +229,9 @@ func TestDownload(t *testing.T) {
 		if got.Header.Get("ETag") == "" {
 			at = "results.0.result."
 		}
+		if got.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("a link is kept: %s", got.Header.Get("Cache-Control"))
+		}
 		if got.Get(t, at+"bytes") != 5.0 || got.Get(t, at+"rows") != 2.0 || got.String(t, at+"filename") != "Apollo.csv" {
 			t.Errorf("result %s", got.Body)
 		}
