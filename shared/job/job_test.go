@@ -270,6 +270,22 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestAbandoned holds that a job that nobody works on does not keep others out.
+func TestAbandoned(t *testing.T) {
+	f := setup(t)
+	id, err := f.create(t, job.Export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.SQL(t, `update app.jobs set updated_at = now() - interval '26 hours' where id = $1`, id)
+	if _, err := f.create(t, job.Export); err != nil {
+		t.Errorf("another export: %v", err)
+	}
+	if j := f.get(t, id); j.Status != job.Failed || j.Error == nil {
+		t.Errorf("%+v", j)
+	}
+}
+
 func TestList(t *testing.T) {
 	f := setup(t)
 	mine := f.mustCreate(t)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -33,6 +34,8 @@ func scan(r pgx.CollectableRow) (j Row, err error) {
 	return j, err
 }
 
+const abandoned = "The job was not begun for a day. Try again later, or write to support."
+
 // Create queues a job of the transaction's person, its activity, and the read
 // of what was created. The caller enqueues the message for its worker. It may
 // break with [ErrTooMany] or, for an export, [ErrExportRunning].
@@ -42,6 +45,10 @@ func Create(tx *db.Tx, id ids.ID, kind string, p Params) (*db.Row[Row], error) {
 		return nil, fmt.Errorf("job: params: %w", err)
 	}
 	tx.Explain(db.Constraints{"jobs_open_limit": ErrTooMany, "jobs_export_open_key": ErrExportRunning})
+	// A job whose message was given up without its worker is nobody's: it must
+	// not stand in the way of another.
+	db.Exec(tx, `update app.jobs set status = 'failed', error = $2, finished_at = now(), updated_at = now(), version = version + 1
+		where tenant_id = $1 and finished_at is null and updated_at < now() - $3::interval`, tx.Tenant(), abandoned, MaxAge+time.Hour)
 	db.Guard(tx, `case when count(*) >= `+strconv.Itoa(maxOpen)+` then 'jobs_open_limit' else '' end`,
 		`app.jobs j where j.tenant_id = $1 and j.created_by = $2 and j.finished_at is null`, tx.Tenant(), tx.User())
 	db.Exec(tx, `insert into app.jobs (tenant_id, id, kind, params, created_by) values ($1, $2, $3, $4, $5)`,
