@@ -9,13 +9,15 @@
 package tenants
 
 import (
+	"github.com/coditect/platform/shared/access"
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/db"
 )
 
 // service is what the operations share.
 type service struct {
-	db *db.DB
+	db     *db.DB
+	access *access.Resolver
 }
 
 func (s *service) operations() []api.Operation {
@@ -23,6 +25,11 @@ func (s *service) operations() []api.Operation {
 		api.New(createSpec, s.create),
 		api.New(listSpec, s.list),
 		api.New(currentSpec, s.current),
+		api.New(replaceSpec, s.replace),
+		api.New(updateSpec, s.update),
+		api.New(transferSpec, s.transfer),
+		api.New(deleteSpec, s.delete),
+		api.New(leaveSpec, s.leave),
 		api.New(hostSpec, s.host),
 		api.New(limitsSpec, s.limits),
 		api.New(healthSpec, s.health),

@@ -14,6 +14,6 @@ func Open(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{db: base.DB}
+	s := &service{db: base.DB, access: base.Access}
 	return base.App(s.operations()...), nil
 }

@@ -28,6 +28,74 @@ func getOrganization(tx *db.Tx) *db.Row[row] {
 	return db.One(tx, scan, `select `+columns+` from app.organizations o where o.tenant_id = $1`, tx.Tenant())
 }
 
+// lockOrganization reads it for a change. One that was deleted meanwhile is not
+// there any more.
+func lockOrganization(tx *db.Tx) *db.Row[row] {
+	return db.One(tx, scan, `select `+columns+` from app.organizations o where o.tenant_id = $1 and o.status <> 'deleted' for update`, tx.Tenant())
+}
+
+func updateOrganization(tx *db.Tx, o Organization) *db.Row[row] {
+	return db.One(tx, scan, `update app.organizations o set name = $2, subdomain = $3, version = o.version + 1, updated_at = now()
+		where o.tenant_id = $1 returning `+columns, tx.Tenant(), o.Name, o.Subdomain)
+}
+
+// deleteOrganization closes it. The retention schedule erases it when
+// erase_after is over; its claim of the subdomain stays until then.
+func deleteOrganization(tx *db.Tx) *db.Row[row] {
+	return db.One(tx, scan, `update app.organizations o set status = 'deleted', deleted_at = now(), deleted_by = $2,
+		       erase_after = now() + interval '30 days', version = o.version + 1, updated_at = now()
+		where o.tenant_id = $1 returning `+columns, tx.Tenant(), tx.User())
+}
+
+// moveSubdomain claims the new name and holds the old one for the tenant, so
+// that nobody gets the links and cookies of its people. A name that the tenant
+// itself holds is free for it.
+func moveSubdomain(tx *db.Tx, from, to string) {
+	db.Claim(tx, to)
+	db.Exec(tx, `delete from app.host_claims where host = $1 and held_until is not null and (held_until < now() or tenant_id = $2)`, to, tx.Tenant())
+	db.Exec(tx, `insert into app.host_claims (host, kind, tenant_id) values ($1, 'subdomain', $2)`, to, tx.Tenant())
+	db.Claim(tx, from)
+	db.Exec(tx, `update app.host_claims set held_until = now() + interval '30 days' where host = $1 and tenant_id = $2`, from, tx.Tenant())
+}
+
+// member is who somebody is in the tenant.
+type member struct {
+	user ids.ID
+	role string
+}
+
+// lockMembers reads active members for a change, in the order of their ids, so
+// that two changes wait for one another and not both.
+func lockMembers(tx *db.Tx, users ...ids.ID) *db.Rows[member] {
+	texts := make([]string, len(users))
+	for i, u := range users {
+		texts[i] = u.String()
+	}
+	return db.Many(tx, func(r pgx.CollectableRow) (m member, err error) {
+		err = r.Scan(&m.user, &m.role)
+		return m, err
+	}, `select m.user_id, m.role from app.memberships m
+		 where m.tenant_id = $1 and m.user_id = any($2::uuid[]) and m.is_active and m.left_at is null
+		 order by m.user_id for update`, tx.Tenant(), texts)
+}
+
+func lockOwners(tx *db.Tx) *db.Rows[ids.ID] {
+	return db.Many(tx, pgx.RowTo[ids.ID], `select m.user_id from app.memberships m
+		where m.tenant_id = $1 and m.role = 'owner' and m.is_active and m.left_at is null order by m.user_id for update`, tx.Tenant())
+}
+
+func setRole(tx *db.Tx, user ids.ID, role string) {
+	db.Exec(tx, `update app.memberships set role = $3, custom_role_id = null, version = version + 1, updated_at = now()
+		where tenant_id = $1 and user_id = $2`, tx.Tenant(), user, role)
+}
+
+// endMembership ends it on the tenant's side and on the person's.
+func endMembership(tx *db.Tx) {
+	db.Exec(tx, `update app.memberships set is_active = false, left_at = now(), version = version + 1, updated_at = now()
+		where tenant_id = $1 and user_id = $2`, tx.Tenant(), tx.User())
+	db.Exec(tx, `update app.user_tenants set left_at = now(), updated_at = now() where user_id = $1 and tenant_id = $2`, tx.User(), tx.Tenant())
+}
+
 // getMine reads the tenant for one of its active members.
 func getMine(tx *db.Tx) *db.Row[row] {
 	return db.One(tx, func(r pgx.CollectableRow) (o row, err error) {
