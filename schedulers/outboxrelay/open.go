@@ -44,6 +44,13 @@ type Config struct {
 	// Poll is how often a sweep looks again while work is under way, which may
 	// leave messages that nobody nudges for.
 	Poll time.Duration `env:"RELAY_POLL" envDefault:"1s"`
+	// Lease is how long a message that was handed over belongs to its queue and
+	// its consumer. It is above what a queue with full windows keeps anybody
+	// waiting, and below the minute in which work resumes after a loss.
+	// Consumers of long work prolong it.
+	Lease time.Duration `env:"RELAY_LEASE" envDefault:"45s"`
+	// Pause is how long a message stays with us that a queue did not take.
+	Pause time.Duration `env:"RELAY_PAUSE" envDefault:"5s"`
 }
 
 // Validate refuses addresses that are none, before a message is claimed.
@@ -57,7 +64,9 @@ func (c Config) Validate() error {
 	if u, err := url.Parse(address(c.FunctionURL, "x")); err != nil || u.Host == "" {
 		faults = append(faults, config.Invalid("FUNCTION_URL", "must be http(s)://host, with {name} for the function"))
 	}
-	for name, d := range map[string]time.Duration{"RELAY_NUDGE_TIME": c.Nudge, "RELAY_SWEEP_TIME": c.Sweep, "RELAY_POLL": c.Poll} {
+	for name, d := range map[string]time.Duration{
+		"RELAY_NUDGE_TIME": c.Nudge, "RELAY_SWEEP_TIME": c.Sweep, "RELAY_POLL": c.Poll, "RELAY_LEASE": c.Lease, "RELAY_PAUSE": c.Pause,
+	} {
 		if d <= 0 {
 			faults = append(faults, config.Invalid(name, "must be above zero"))
 		}
@@ -79,10 +88,11 @@ func Open(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(lookup, registry)
+	return OpenWith(lookup, registry)
 }
 
-func open(lookup config.Lookup, registry *queue.Registry) (*serve.App, error) {
+// OpenWith makes a relay of other kinds and consumers than the platform's.
+func OpenWith(lookup config.Lookup, registry *queue.Registry) (*serve.App, error) {
 	cfg, err := config.Load[Config](lookup)
 	if err != nil {
 		return nil, err
@@ -104,6 +114,7 @@ func open(lookup config.Lookup, registry *queue.Registry) (*serve.App, error) {
 		hops:  hop.New(secrets.Parse(mounted, secrets.HopKey, secrets.ParseRing)),
 		relay: newRelay(store{d}, registry, toTasks, toEvents, cfg.address, log),
 	}
+	s.relay.lease, s.relay.pause = cfg.Lease, cfg.Pause
 	return &serve.App{Name: Name, Handler: s.handler(), Close: func(context.Context) error {
 		d.Close()
 		return errors.Join(toTasks.Close(), toEvents.Close())

@@ -33,14 +33,20 @@ type Options struct {
 	// deployed: they start without a build, and can be profiled.
 	Own bool
 
-	Size    stage.Size
-	Conns   int
-	Rounds  int
-	Warm    time.Duration // before each measurement
-	Length  time.Duration // of each measurement
-	Starts  int           // of each program, to time them
-	Only    []string      // lines by name; all of them when empty
-	Profile string        // directory for CPU profiles; none when empty
+	Size   stage.Size
+	Conns  int
+	Rounds int
+	Warm   time.Duration // before each measurement
+	Length time.Duration // of each measurement
+	Starts int           // of each program, to time them
+	// River is the folder of River's program; without it jobs are measured
+	// beside nothing.
+	River string
+	// Few and Many are how many messages are queued when the cost of one is
+	// measured, Crowd how many one tenant has when another's is.
+	Few, Many, Crowd int
+	Only             []string // lines by name; all of them when empty
+	Profile          string   // directory for CPU profiles; none when empty
 	// Document, if set, is a page that the result is added to.
 	Document string
 	Command  string // how the run was asked for, for the document
@@ -48,13 +54,14 @@ type Options struct {
 
 // Default are the options of a whole run.
 func Default() Options {
-	return Options{Size: stage.Full, Conns: 32, Rounds: 3, Warm: 500 * time.Millisecond, Length: 3 * time.Second, Starts: 10}
+	return Options{Size: stage.Full, Conns: 32, Rounds: 3, Warm: 500 * time.Millisecond, Length: 3 * time.Second, Starts: 10, Few: 1000, Many: 1_000_000, Crowd: 100_000}
 }
 
 // Quick makes a run of seconds of o: it shows that everything works, and its
 // figures say nothing.
 func (o Options) Quick() Options {
 	o.Size, o.Conns, o.Rounds, o.Warm, o.Length, o.Starts = stage.Quick, 4, 1, 50*time.Millisecond, 300*time.Millisecond, 1
+	o.Few, o.Many, o.Crowd = 100, 1000, 1000
 	return o
 }
 
@@ -62,7 +69,7 @@ func (o Options) Quick() Options {
 func (o Options) wants(line string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, line) }
 
 func (o Options) check() error {
-	known := append(names(lines), "start")
+	known := append(names(lines), jobsLine, "start")
 	for _, name := range o.Only {
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("there is no line %q: there are %v", name, known)
@@ -114,6 +121,11 @@ func measure(ctx context.Context, o Options, p *platform) (*Report, error) {
 		r.brief(o.Out, result)
 		if err := p.group.Dead(); err != nil {
 			return nil, err
+		}
+	}
+	if o.wants(jobsLine) {
+		if err := r.measureJobs(ctx, o, p); err != nil {
+			return nil, fmt.Errorf("jobs: %w", err)
 		}
 	}
 	if o.wants("start") {

@@ -68,6 +68,16 @@ func goals(r *Report) []Goal {
 	if l, to := r.line("me"), r.line("get"); l != nil && to != nil {
 		least("me: chain ÷ F of get", 0.60, l.PerSecond(chain)/to.PerSecond(floor))
 	}
+	if l := r.line(jobsLine); l != nil {
+		most("jobs: p50 from commit to effect, ms", 50, over(l.Latency[ours], func(x Round) float64 { return float64(x.P50) / float64(time.Millisecond) }))
+		if len(l.Rounds[river]) > 0 {
+			least("jobs: ours ÷ River", 0.5, l.Ratio(ours, river))
+		}
+	}
+	if j := r.Jobs; j != nil {
+		most(fmt.Sprintf("jobs: CPU of relay and database a job, %d queued ÷ %d", j.Many.Queued, j.Few.Queued), 1.5, float64(j.Many.Cost())/float64(max(1, j.Few.Cost())))
+		most(fmt.Sprintf("jobs: longest wait beside %d of another tenant, s", j.Crowd), 2, slices.Max(j.Others).Seconds())
+	}
 	return append(out, footprints(r)...)
 }
 

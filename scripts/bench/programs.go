@@ -96,7 +96,7 @@ func (p *platform) routerSpec(name, upstreams string) spawn.Spec {
 }
 
 // profilePorts are where our own variants serve their profiles.
-var profilePorts = map[string]int{"auth": 28001, "tenants": 28002, "users": 28003, "projects": 28004, "tasks": 28005, "router": 28006, "edge": 28007, "floor": 28008}
+var profilePorts = map[string]int{"auth": 28001, "tenants": 28002, "users": 28003, "projects": 28004, "tasks": 28005, "router": 28006, "edge": 28007, "floor": 28008, "queue": 28009, "relay": 28010, "worker": 28011}
 
 // profiled has a process of ours serve its profile, if profiles are asked for.
 func (p *platform) profiled(name string) []string {

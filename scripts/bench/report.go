@@ -24,6 +24,7 @@ type Report struct {
 	Trips   []Trips
 	Starts  []Start
 	Goals   []Goal
+	Jobs    *Jobs // nil when they were not measured
 }
 
 // PerSecond is the median of a contender's rounds.
@@ -77,6 +78,15 @@ func (r *Result) cpu(contender string) string {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		spent := over(r.Rounds[contender], func(x Round) float64 { return float64(x.CPU[name].Nanoseconds()) / 1000 })
 		out = append(out, fmt.Sprintf("%s %.0f", name, spent))
+	}
+	return strings.Join(out, ", ")
+}
+
+// spent is what each process spent, in microseconds.
+func spent(cpu map[string]time.Duration) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(cpu)) {
+		out = append(out, fmt.Sprintf("%s %.0f", name, float64(cpu[name].Nanoseconds())/1000))
 	}
 	return strings.Join(out, ", ")
 }
@@ -139,6 +149,16 @@ func (r *Report) sections() []section {
 	for _, t := range r.Trips {
 		counts.rows = append(counts.rows, []string{t.Line, fmt.Sprint(t.Postgres), fmt.Sprint(t.Redis)})
 	}
+	waiting := section{head: []string{"jobs that wait", "measured", "CPU µs a job"}}
+	if j := r.Jobs; j != nil {
+		for _, b := range []Backlog{j.Few, j.Many} {
+			waiting.rows = append(waiting.rows, []string{fmt.Sprintf("the first %d of %d queued, by sweeps alone", b.Done, b.Queued), fmt.Sprintf("%.2f s", b.Took.Seconds()), spent(b.CPU)})
+		}
+		waiting.rows = append(waiting.rows, []string{
+			fmt.Sprintf("one of another tenant, beside %d of one", j.Crowd),
+			fmt.Sprintf("median %s, longest of %d %s", inMilliseconds(float64(median(j.Others))), len(j.Others), inMilliseconds(float64(slices.Max(j.Others)))), "",
+		})
+	}
 	wanted := section{head: []string{"goal", "wanted", "measured", "holds"}}
 	for _, g := range r.Goals {
 		holds := "yes"
@@ -147,12 +167,12 @@ func (r *Report) sections() []section {
 		}
 		wanted.rows = append(wanted.rows, []string{g.What, g.Wanted, g.Measured, holds})
 	}
-	return []section{rates, memory, counts, wanted}
+	return []section{rates, waiting, memory, counts, wanted}
 }
 
 // base is what a line's ratios are to.
 func base(l *Result) string {
-	for _, name := range []string{floor, bare} {
+	for _, name := range []string{floor, bare, river} {
 		if len(l.Rounds[name]) > 0 {
 			return name
 		}

@@ -9,6 +9,9 @@
 //	backend   1 KB of JSON
 //	function  a function of the platform by its name, with net/http/pprof
 //	router    the router, with net/http/pprof
+//	queue     Cloud Tasks' stand-in
+//	relay     the outbox relay, for the benchmark's own kind of job
+//	worker    a job function whose work is one row
 //
 // A new role is a line in roles and a file.
 package peer
@@ -48,6 +51,7 @@ type role func(ctx context.Context, set settings, name string) error
 var roles = map[string]role{
 	"floor": runFloor, "proxy": runProxy, "checked": runChecked, "backend": runBackend,
 	"function": runFunction, "router": runRouter,
+	"queue": runQueue, "relay": runRelay, "worker": runWorker,
 }
 
 // Main plays the role that the arguments of the process name, until it is told

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string) error {
 	o := bench.Default()
 	o.Out, o.Command = os.Stdout, strings.TrimSpace("make bench "+argument(args))
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "lines to measure, by commas: list,get,create,me,refresh,login,edge,start")
+	only := flags.String("only", "", "lines to measure, by commas: list,get,create,me,refresh,login,edge,jobs,start")
 	quick := flags.Bool("quick", false, "a run of seconds on little data, whose figures say nothing")
 	own := flags.Bool("own", false, "build the platform's parts into this program, without staging them as for a deployment: faster after a change")
 	seconds := flags.Float64("seconds", o.Length.Seconds(), "of each measurement")
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	o.Root = root
+	o.Root, o.River = root, filepath.Join(root, "scripts", "bench", "river")
 	if o.Self, err = os.Executable(); err != nil {
 		return err
 	}
