@@ -18,18 +18,11 @@ import (
 
 // Times of the relay.
 const (
-	// lease is how long a message that was handed over belongs to its queue and
-	// its consumer. It is above what a queue with full windows keeps anybody
-	// waiting, and below the minute in which work resumes after a loss.
-	// Consumers of long work prolong it.
-	lease = 45 * time.Second
 	// parked is how long a message that waits for another of its key is left
 	// alone, if nothing wakes it before.
 	parked = 15 * time.Second
-	// pause is how long a message stays with us that a queue did not take.
-	pause = 5 * time.Second
 	// owners claims run side by side.
-	sideBySide = 4
+	sideBySide = 8
 )
 
 // relay hands messages over, pass by pass.
@@ -42,6 +35,8 @@ type relay struct {
 	windows  map[queue.Owner]map[string]window
 	log      *slog.Logger
 
+	lease, pause time.Duration // Config has others
+
 	mu     sync.Mutex
 	cursor map[queue.Owner]ids.ID // where the last pass stopped for want of room
 }
@@ -49,6 +44,7 @@ type relay struct {
 func newRelay(s store, registry *queue.Registry, tasks, events queue.Deliverer, address func(string) string, log *slog.Logger) *relay {
 	return &relay{
 		store: s, registry: registry, tasks: tasks, events: events, address: address, log: log,
+		lease: 45 * time.Second, pause: 5 * time.Second,
 		windows: map[queue.Owner]map[string]window{
 			queue.ForTenant: windows(registry, queue.ForTenant), queue.ForPerson: windows(registry, queue.ForPerson),
 		},
@@ -158,7 +154,7 @@ func (r *relay) turn(ctx context.Context, b box, owners []ids.ID, room *room) (c
 	for _, owner := range owners {
 		kinds, rooms, windows := room.share(len(owners))
 		group.Go(func() error {
-			messages, err := r.store.claim(ctx, b, owner, kinds, rooms, windows, lease, parked)
+			messages, err := r.store.claim(ctx, b, owner, kinds, rooms, windows, r.lease, parked)
 			if err != nil || len(messages) == 0 {
 				return err
 			}
@@ -224,7 +220,7 @@ func (r *relay) handOver(ctx context.Context, b box, owner ids.ID, messages []qu
 	// Not the request's context: it may be its end that broke the hand-over.
 	quiet, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer stop()
-	wait := pause + rand.N(pause/5) //nolint:gosec // jitter is no secret
+	wait := r.pause + rand.N(r.pause/5+1) //nolint:gosec // jitter is no secret
 	return total, r.store.release(quiet, b, owner, rejected, fault.Error(), wait)
 }
 
