@@ -106,6 +106,16 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		in.Body = map[string]any{"refresh_token": made.String(t, "refresh_token")}
 	case "logout":
 		in.Body = map[string]any{}
+	case "transfer-tenant": // these end what the scene's owner is: they have an organization of their own
+		who := s.Tenant(t)
+		in.Token, in.Body = who.Token, map[string]any{"user_id": s.Member(t, who.TenantID, "admin").UserID}
+	case "leave-tenant":
+		in.Token = s.Member(t, s.Tenant(t).TenantID, "viewer").Token
+	case "delete-tenant":
+		who := s.Tenant(t)
+		var subdomain string
+		s.Scan(t, `select subdomain from app.organizations where tenant_id = $1`, []any{who.TenantID}, &subdomain)
+		in.Token, in.Body = who.Token, map[string]any{"confirm": subdomain}
 	case "create-tenant":
 		in.Body = map[string]any{"name": "Acme", "subdomain": "acme-" + strings.ReplaceAll(ids.New().String(), "-", "")}
 	}
