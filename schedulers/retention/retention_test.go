@@ -218,7 +218,7 @@ func TestTenant(t *testing.T) {
 	if f.has(t, key.Of(due.TenantID, "attachments", "a")) || f.has(t, key.Of(due.TenantID, "jobs", "b", "part")) || !f.has(t, key.Of(other.TenantID, "attachments", "a")) || !f.has(t, key.Of(early.TenantID, "attachments", "a")) {
 		t.Error("not just the objects of the organization are gone")
 	}
-	if n := f.count(t, `select count(*) from app.users u join app.sessions s using (user_id) join app.user_state using (user_id) join app.user_tenants using (user_id) where u.user_id = $1`, due.UserID); n != 1 {
+	if n := f.count(t, `select count(*) from app.users u join app.sessions s using (user_id) join app.user_state using (user_id) join app.user_tenants using (user_id) where user_id = $1`, due.UserID); n != 1 {
 		t.Error("the person did not keep their account")
 	}
 	f.SQL(t, `insert into app.host_claims (host, kind, tenant_id) select subdomain || 'x', 'subdomain', tenant_id from app.organizations where tenant_id = $1`, other.TenantID)
@@ -230,14 +230,18 @@ func TestTenant(t *testing.T) {
 func TestTenantInterrupted(t *testing.T) {
 	f := setup(t)
 	who := f.whole(t)
-	f.SQL(t, `update app.organizations set status = 'deleted', deleted_at = now() - interval '40 days' where tenant_id = $1`, who.TenantID) // without a date
-	f.SQL(t, `create function app.broken() returns trigger language plpgsql as $$ begin raise exception 'the machine is gone'; end $$`)
-	f.SQL(t, `create trigger broken before delete on app.projects for each row execute function app.broken()`)
+	f.SQL(t, `update app.organizations set status = 'deleted', deleted_at = now() - interval '40 days' where tenant_id = $1`, who.TenantID)
+	f.run(t).Want(t, http.StatusOK)
+	if n := f.count(t, `select count(*) from app.organizations where tenant_id = $1 and erase_after between now() + interval '29 days' and now() + interval '31 days'`, who.TenantID); n != 1 {
+		t.Fatal("one without a date was not given one")
+	}
+	f.SQL(t, `update app.organizations set erase_after = now() - interval '1 day' where tenant_id = $1`, who.TenantID)
+	f.SQL(t, `revoke delete on app.projects from coditect_system`)
 	f.run(t).Want(t, http.StatusInternalServerError)
 	if f.count(t, `select count(*) from app.tasks where tenant_id = $1`, who.TenantID) != 0 || f.count(t, `select count(*) from app.organizations where tenant_id = $1`, who.TenantID) != 1 {
 		t.Error("it did not die in the middle")
 	}
-	f.SQL(t, `drop trigger broken on app.projects`)
+	f.SQL(t, `grant delete on app.projects to coditect_system`)
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
@@ -369,7 +373,7 @@ func TestPeople(t *testing.T) {
 		t.Error("the address is not free, or the events are gone")
 	}
 	for _, p := range []functest.Person{early, stays} {
-		if f.count(t, `select count(*) from app.users join app.email_claims using (user_id) join app.sessions using (user_id) where user_id = $1`, p.UserID) != 1 {
+		if f.count(t, `select count(*) from app.users u join app.sessions s on s.user_id = u.user_id where u.user_id = $1`, p.UserID) != 1 || f.count(t, `select count(*) from app.email_claims where user_id = $1`, p.UserID) != 1 {
 			t.Error("another account was touched")
 		}
 	}
@@ -425,15 +429,16 @@ func TestRules(t *testing.T) {
 func TestOneOwnerFails(t *testing.T) {
 	f := setup(t)
 	bad, good := f.Tenant(t), f.Tenant(t)
-	for _, p := range []functest.Person{bad, good} {
+	for p, at := range map[*functest.Person]string{&bad: "no key of an object", &good: key.Of(good.TenantID, "attachments", "a")} {
+		f.SQL(t, `insert into app.projects (tenant_id, id, name, owner_id, created_by) values ($1, $1, 'P', $2, $2)`, p.TenantID, p.UserID)
+		f.SQL(t, `insert into app.tasks (tenant_id, id, project_id, title, created_by) values ($1, $1, $1, 'T', $2)`, p.TenantID, p.UserID)
+		f.SQL(t, `insert into app.attachments (tenant_id, id, task_id, uploaded_by, filename, size, content_type, object_key, deleted_at, deletion_id)
+			values ($1, $1, $1, $2, 'a', 1, 'text/plain', $3, now() - interval '31 days', $1)`, p.TenantID, p.UserID, at)
 		f.SQL(t, `insert into app.outbox (tenant_id, id, kind, done_at) values ($1, $1, 'x', now() - interval '15 days')`, p.TenantID)
 	}
-	f.SQL(t, `create function app.broken() returns trigger language plpgsql as $$ begin
-		if old.tenant_id = '`+bad.TenantID.String()+`' then raise exception 'a bad block'; end if; return old; end $$`)
-	f.SQL(t, `create trigger broken before delete on app.outbox for each row execute function app.broken()`)
 	f.run(t).Want(t, http.StatusInternalServerError)
-	if n := f.count(t, `select count(*) from app.outbox where tenant_id = $1`, bad.TenantID); n != 1 || f.count(t, `select count(*) from app.outbox`) != 1 {
-		t.Error("the other one was not served")
+	if f.count(t, `select count(*) from app.attachments where tenant_id = $1`, bad.TenantID) != 1 || f.count(t, `select count(*) from app.attachments`) != 1 || f.count(t, `select count(*) from app.outbox`) != 0 {
+		t.Error("others were not served")
 	}
 }
 

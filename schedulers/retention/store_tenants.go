@@ -50,9 +50,16 @@ const still = `exists (select 1 from app.organizations o where o.tenant_id = $1 
 
 // eraseTenants erases the organizations whose time is over.
 func (s *service) eraseTenants(ctx context.Context, run *schedule.Run) error {
-	// One that was deleted without a date would be kept for ever.
-	if _, err := s.exec(ctx, "date the erasure of organizations", `update app.organizations set erase_after = deleted_at + interval '30 days'
-		where status = 'deleted' and erase_after is null`); err != nil {
+	// One that was deleted without a date would be kept for ever. It has its
+	// time from when it is found, as somebody may count on restoring it.
+	undated := source{name: "organizations", table: "organizations", owner: tenant, kind: "uuid",
+		condition: `x.status = 'deleted' and x.erase_after is null and x.deleted_at <= $1`, before: run.Now}
+	err := s.each(ctx, run, undated, func(ctx context.Context, owner string) error {
+		_, err := s.exec(ctx, "date the erasure of an organization", `update app.organizations set erase_after = $2
+			where tenant_id = $1 and status = 'deleted' and erase_after is null`, owner, run.Now.Add(s.cfg.Deleted))
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	from := source{name: "organizations", table: "organizations", owner: tenant, kind: "uuid",
