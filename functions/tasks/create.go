@@ -10,8 +10,6 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
-	"github.com/coditect/platform/shared/outbox"
-	"github.com/coditect/platform/shared/queue"
 )
 
 var createSpec = api.Spec{
@@ -37,28 +35,33 @@ type createInput struct {
 	Body createBody
 }
 
-func (s *service) create(ctx context.Context, by identity.Caller, in *createInput) (*api.Item[Task], error) {
-	if err := dueFault(in.Body.DueDate); err != nil {
-		return nil, err
+// task is a new one as the body describes it.
+func (b createBody) task(project, by ids.ID) Task {
+	t := Task{
+		ID: ids.New(), ProjectID: project, Title: b.Title, Description: b.Description, Assignee: person(nil, b.AssigneeID),
+		Status: b.Status, Priority: b.Priority, DueDate: b.DueDate, CreatedBy: by,
 	}
-	t := row{Task: Task{
-		ID: ids.New(), ProjectID: in.ID, Title: in.Body.Title, Description: in.Body.Description,
-		Status: in.Body.Status, Priority: in.Body.Priority, DueDate: in.Body.DueDate, CreatedBy: by.UserID,
-	}}
 	if t.Status == "" {
 		t.Status = statusTodo
 	}
 	if t.Priority == "" {
 		t.Priority = priorityMedium
 	}
+	return t
+}
+
+func (s *service) create(ctx context.Context, by identity.Caller, in *createInput) (*api.Item[Task], error) {
+	if err := dueFault(in.Body.DueDate); err != nil {
+		return nil, err
+	}
+	t := row{Task: in.Body.task(in.ID, by.UserID)}
 	err := db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
 		tx.Explain(broken)
 		requireOpenProject(tx, t.ProjectID)
 		var assignee *db.Row[Person]
-		if in.Body.AssigneeID != nil {
-			t.Assignee = &Person{ID: *in.Body.AssigneeID}
-			assignee = assignable(tx, *in.Body.AssigneeID)
-			tx.Enqueue(assigned(t.ID, *in.Body.AssigneeID))
+		if t.Assignee != nil {
+			assignee = assignable(tx, t.Assignee.ID)
+			tell(tx, t.ID, t.Assignee.ID)
 		}
 		made := insertTask(tx, t.Task)
 		countTasks(tx, t.ProjectID, t.ID, tally{}.add(t.Status, 1))
@@ -81,9 +84,4 @@ func (s *service) create(ctx context.Context, by identity.Caller, in *createInpu
 		return nil, err
 	}
 	return api.Created("/api/v1/tasks/"+t.ID.String()+"/", t.version, t.Task), nil
-}
-
-// assigned tells the assignee; the mailer skips it when it is no longer true.
-func assigned(task, assignee ids.ID) outbox.Message {
-	return queue.MailTaskAssigned.Message(task.String(), queue.Assignment{TaskID: task, UserID: assignee})
 }

@@ -26,6 +26,8 @@ func (s *service) operations() []api.Operation {
 		api.New(updateSpec, s.update),
 		api.New(deleteSpec, s.delete),
 		api.New(restoreSpec, s.restore),
+		api.New(assignSpec, s.assign),
+		api.New(bulkSpec, s.bulk),
 	}
 }
 

@@ -78,7 +78,7 @@ func TestIdempotency(t *testing.T) {
 	post := func(path, key string, body any) functest.Response {
 		return f.do(t, f.owner, http.MethodPost, path, body, "Idempotency-Key", key)
 	}
-	body := map[string]any{"title": "Once", "assignee_id": f.owner.UserID}
+	body := map[string]any{"title": "Once", "assignee_id": f.Member(t, f.owner.TenantID, "member").UserID}
 	first := post(f.project, "k", body).Want(t, http.StatusCreated)
 	again := post(f.project, "k", body).Want(t, http.StatusCreated)
 	if string(again.Body) != string(first.Body) || again.Header.Get("Idempotent-Replayed") != "true" {

@@ -72,6 +72,21 @@ func assignable(tx *db.Tx, id ids.ID) *db.Row[Person] {
 		  from app.memberships m where m.tenant_id = $1 and m.user_id = $2 for share of m`, tx.Tenant(), id)
 }
 
+// assignableAll is assignable for several members.
+func assignableAll(tx *db.Tx, members []ids.ID) *db.Rows[Person] {
+	texts := make([]string, len(members))
+	for i, id := range members {
+		texts[i] = id.String()
+	}
+	return db.Many(tx, scanPerson, `
+		select m.user_id, m.email, m.first_name, m.last_name,
+		       app.guard(case when not m.is_active or m.left_at is not null or m.role = 'viewer'
+		                        or m.role = 'custom' and not exists (
+		                               select 1 from app.roles r where r.tenant_id = $1 and r.id = m.custom_role_id and 'tasks:write' = any (r.permissions))
+		                      then 'task_not_assignable' else '' end)
+		  from app.memberships m where m.tenant_id = $1 and m.user_id = any ($2::uuid[]) order by m.user_id for share of m`, tx.Tenant(), texts)
+}
+
 func scanPerson(r pgx.CollectableRow) (p Person, err error) {
 	var verdict string
 	err = r.Scan(&p.ID, &p.Email, &p.FirstName, &p.LastName, &verdict)
@@ -102,6 +117,32 @@ func insertTask(tx *db.Tx, t Task) *db.Row[change] {
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		returning version, updated_at`,
 		tx.Tenant(), t.ID, t.ProjectID, t.Title, t.Description, assigneeID(t), t.Status, t.Priority, t.DueDate, t.CreatedBy)
+}
+
+// stamped is when a task was created.
+type stamped struct {
+	id ids.ID
+	at time.Time
+}
+
+// insertTasks is insertTask for many, in one statement.
+func insertTasks(tx *db.Tx, tasks []Task) *db.Rows[stamped] {
+	args := []any{tx.Tenant(), tasks[0].ProjectID, tasks[0].CreatedBy}
+	var rows strings.Builder
+	for i, t := range tasks {
+		if i > 0 {
+			rows.WriteString(", ")
+		}
+		n := len(args)
+		fmt.Fprintf(&rows, "($1, $%d, $2, $%d, $%d, $%d::uuid, $%d, $%d, $%d::date, $3)", n+1, n+2, n+3, n+4, n+5, n+6, n+7)
+		args = append(args, t.ID, t.Title, t.Description, assigneeID(t), t.Status, t.Priority, t.DueDate)
+	}
+	return db.Many(tx, func(r pgx.CollectableRow) (s stamped, err error) {
+		err = r.Scan(&s.id, &s.at)
+		s.at = s.at.UTC()
+		return s, err
+	}, `insert into app.tasks (tenant_id, id, project_id, title, description, assignee_id, status, priority, due_date, created_by)
+		values `+rows.String()+` returning id, created_at`, args...)
 }
 
 // tally is by how many a project's tasks of each status change.

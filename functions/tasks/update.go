@@ -126,7 +126,7 @@ func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, mat
 		var assignee *db.Row[Person]
 		if _, moved := diff["assignee_id"]; moved && after.Assignee != nil {
 			assignee = assignable(tx, after.Assignee.ID)
-			tx.Enqueue(assigned(id, after.Assignee.ID))
+			tell(tx, id, after.Assignee.ID)
 		}
 		changed := updateTask(tx, after.Task)
 		countTasks(tx, after.ProjectID, id, tally{}.add(before.Status, -1).add(after.Status, 1))
