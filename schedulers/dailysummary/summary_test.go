@@ -128,7 +128,7 @@ func TestOnePerOrganization(t *testing.T) {
 }
 
 // Whoever moves over the date line has one summary for each date.
-func TestMovingBetweenZones(t *testing.T) {
+func TestTrapT27OneSummaryForEachDate(t *testing.T) {
 	f := setup(t)
 	who := f.Tenant(t)
 	f.due(t, who, "Asia/Tokyo", "2026-11-23T23:00:00Z")

@@ -123,7 +123,7 @@ func (f *fixture) row(t *testing.T, id ids.ID, name string) (r row) {
 const day = 24 * time.Hour
 
 // A domain without its record keeps leading here for a week, and no longer.
-func TestLost(t *testing.T) {
+func TestTrapT20cVerificationIsLost(t *testing.T) {
 	f := setup(t)
 	who, other := f.Tenant(t), f.Tenant(t)
 	gone, stays := f.host(t, who, "gone.example.com", true, 3), f.host(t, other, "stays.example.com", true, 3)
@@ -195,7 +195,7 @@ func TestGrace(t *testing.T) {
 
 // Domains that nobody verified go after thirty days; what organizations that
 // are deleted have is retention's.
-func TestWaiting(t *testing.T) {
+func TestTrapT20cNamesAreHeld(t *testing.T) {
 	f := setup(t)
 	who, closed := f.Tenant(t), f.Tenant(t)
 	old, young, left := f.host(t, who, "old.example.com", false, 31), f.host(t, who, "young.example.com", false, 29), f.host(t, closed, "left.example.com", false, 31)

@@ -16,7 +16,7 @@ func at(t *testing.T, s string) time.Time {
 	return when
 }
 
-func TestNext(t *testing.T) {
+func TestTrapT27DaysBeginWherePeopleAre(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ zone, after, want string }{
 		"before eight":              {"UTC", "2026-11-24T07:59:59Z", "2026-11-24T08:00:00Z"},
