@@ -51,7 +51,7 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	if len(r.Lines) != len(lines) || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+1 {
+	if len(r.Lines) != len(lines)+1 || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+1 {
 		t.Errorf("%d lines, %d round trips, %d starts", len(r.Lines), len(r.Trips), len(r.Starts))
 	}
 	for i, l := range lines {
@@ -66,6 +66,7 @@ func TestQuick(t *testing.T) {
 			}
 		}
 	}
+	background(t, r)
 	page, err := os.ReadFile(o.Document)
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +79,20 @@ func TestQuick(t *testing.T) {
 		}
 	}
 	statements(t, home)
+}
+
+// background looks at what was measured of jobs. River is not built here: it is
+// not part of the product, and its module may have to be downloaded.
+func background(t *testing.T, r *Report) {
+	t.Helper()
+	l := r.line(jobsLine)
+	if l == nil || len(l.Rounds[ours]) != 1 || l.PerSecond(ours) <= 0 || len(l.Latency[ours]) != 1 || l.Latency[ours][0].P50 <= 0 || len(l.Rounds[river]) != 0 {
+		t.Errorf("jobs were measured as %+v", l)
+	}
+	j := r.Jobs
+	if j == nil || j.Few.Done < j.Few.Queued || j.Many.Done < j.Few.Queued || j.Many.Took <= 0 || len(j.Others) != 10 || j.Others[0] <= 0 {
+		t.Errorf("what waits was measured as %+v", j)
+	}
 }
 
 // statements looks at what was recorded: a transaction of a tenant, with the

@@ -78,6 +78,42 @@ func TestGoals(t *testing.T) {
 	}
 }
 
+func TestGoalsOfJobs(t *testing.T) {
+	t.Parallel()
+	line := &Result{Name: jobsLine, Order: []string{ours, river}, Rounds: map[string][]Round{ours: {{PerSecond: 49}}, river: {{PerSecond: 100}}}, Latency: map[string][]Round{ours: {{P50: 49 * time.Millisecond}}}}
+	cost := func(postgres, relay, other time.Duration) Backlog {
+		return Backlog{Queued: 10, Done: 1, CPU: map[string]time.Duration{"postgres": postgres, "relay": relay, "worker": other}}
+	}
+	report := &Report{Lines: []*Result{line}, Jobs: &Jobs{Few: cost(100, 100, 1), Many: cost(150, 149, 1000), Crowd: 5, Others: []time.Duration{time.Second, 3 * time.Second}}}
+	got := map[bool]int{}
+	for _, g := range goals(report) {
+		got[g.Holds]++
+		if want := strings.Contains(g.What, "p50") || strings.Contains(g.What, "queued"); g.Holds != want {
+			t.Errorf("%+v", g)
+		}
+	}
+	if got[true] != 2 || got[false] != 2 {
+		t.Errorf("%v", got)
+	}
+	text := report.Markdown()
+	for _, want := range []string{"the first 1 of 10 queued", "median 1000.00 ms, longest of 2 3000.00 ms", "0.49 × River"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestParseTimes(t *testing.T) {
+	t.Parallel()
+	got := map[string]time.Time{}
+	if err := parseTimes("a 1\nb 2\n", got); err != nil || len(got) != 2 || got["b"].UnixNano() != 2 {
+		t.Errorf("%v %v", got, err)
+	}
+	if err := parseTimes("a now\n", got); err == nil {
+		t.Error("a time that is none was taken")
+	}
+}
+
 func TestPage(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "benchmarks.md")

@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.Rounds, "rounds", o.Rounds, "how often the contenders take turns")
 	flags.IntVar(&o.Conns, "connections", o.Conns, "at once")
 	flags.StringVar(&o.Profile, "cpuprofile", "", "directory for CPU profiles of the platform's processes under load; implies -own")
+	add := flags.Bool("append", false, "add the result to docs/benchmarks.md although it is not of a whole run")
 	save := flags.Bool("save", true, "add the result of a whole run to docs/benchmarks.md")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -83,7 +84,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	o.Tools = tools.Finder{PGBin: os.Getenv("PG_BIN"), PgBouncer: os.Getenv("PGBOUNCER_BIN"), Unpacked: filepath.Join(base, "tools")}
-	if *save && !*quick && !o.Own && len(o.Only) == 0 {
+	if *add || *save && !*quick && !o.Own && len(o.Only) == 0 {
 		o.Document = filepath.Join(root, "docs", "benchmarks.md")
 	}
 	_, err = bench.Run(ctx, o)
