@@ -28,6 +28,10 @@ func (s *service) operations() []api.Operation {
 		api.New(restoreSpec, s.restore),
 		api.New(assignSpec, s.assign),
 		api.New(bulkSpec, s.bulk),
+		api.New(createCommentSpec, s.createComment),
+		api.New(listCommentsSpec, s.listComments),
+		api.New(updateCommentSpec, s.updateComment),
+		api.New(deleteCommentSpec, s.deleteComment),
 	}
 }
 

@@ -20,6 +20,8 @@ var broken = db.Constraints{
 	"task_project_archived": errProjectArchived,
 	"tasks_assignee_fkey":   errNotAssignable,
 	"task_not_assignable":   errNotAssignable,
+	"comments_task_fkey":    errs.ErrNotFound,
+	"task_deleted":          errs.ErrNotFound,
 }
 
 // columns reads a task with its assignee. Joined tables name the tenant as a
