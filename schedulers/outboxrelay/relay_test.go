@@ -362,7 +362,9 @@ func TestCallers(t *testing.T) {
 	f := setup(t)
 	f.Vars["TASKS_ENDPOINT"], f.Vars["PUBSUB_ENDPOINT"] = "127.0.0.1:1", "127.0.0.1:1"
 	f.Vars["TASKS_LOCATION"], f.Vars["PUSH_SERVICE_ACCOUNT"] = "local", functest.ServiceAccount
-	h := f.Open(t, func(_ context.Context, lookup config.Lookup) (*serve.App, error) { return OpenWith(lookup, registry(t)) })
+	h := f.Open(t, func(_ context.Context, lookup config.Lookup) (*serve.App, error) {
+		return OpenWith(lookup, registry(t))
+	})
 	nudge := func(path string) functest.Response {
 		r := f.NewRequest(t, functest.Request{Method: http.MethodPost, Path: path})
 		r.Header.Del(hop.Header)

@@ -130,8 +130,6 @@ func (s *service) schedule(w http.ResponseWriter, r *http.Request) {
 
 func (s *service) sweep(ctx context.Context) (count, error) {
 	var total count
-	poll := time.NewTicker(s.cfg.Poll)
-	defer poll.Stop()
 	for {
 		n, err := s.relay.pass(ctx)
 		total.HandedOver += n.HandedOver
@@ -143,9 +141,17 @@ func (s *service) sweep(ctx context.Context) (count, error) {
 		if busy, err := s.relay.store.underway(ctx); err != nil || !busy && !n.Waiting {
 			return total, err
 		}
+		pause := s.cfg.Poll
+		if n.Waiting {
+			// Due messages wait for room only: what a consumer is done with makes
+			// some, and it would idle until we look again.
+			pause /= 10
+		}
+		again := time.NewTimer(pause)
 		select {
-		case <-poll.C:
+		case <-again.C:
 		case <-ctx.Done():
+			again.Stop()
 			return total, nil
 		}
 	}
