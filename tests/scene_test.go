@@ -37,9 +37,10 @@ func public(t *testing.T) []api.Operation {
 type scene struct {
 	*platform.Platform
 	owner functest.Person
+	was   map[ids.ID]standing
 	// What paths name, by what their pattern begins with. The deleted ones are
 	// for restore.
-	project, deletedProject, task, deletedTask, session, job ids.ID
+	project, deletedProject, task, deletedTask, comment, session, job ids.ID
 }
 
 func stage(t testing.TB, p *platform.Platform) *scene {
@@ -49,10 +50,14 @@ func stage(t testing.TB, p *platform.Platform) *scene {
 	return s
 }
 
-// objects makes the things of a scene anew, as somebody's own.
+// objects makes the things of a scene anew, as somebody's own, who is again
+// what they were: some operations end just that.
 func (s *scene) objects(t testing.TB, of functest.Person) {
 	t.Helper()
-	s.project, s.deletedProject, s.task, s.deletedTask, s.session, s.job = ids.New(), ids.New(), ids.New(), ids.New(), ids.New(), ids.New()
+	s.reinstate(t, of)
+	for _, id := range []*ids.ID{&s.project, &s.deletedProject, &s.task, &s.deletedTask, &s.comment, &s.session, &s.job} {
+		*id = ids.New()
+	}
 	for _, id := range []ids.ID{s.project, s.deletedProject} {
 		s.SQL(t, `insert into app.projects (tenant_id, id, name, owner_id, created_by) values ($1, $2, $3, $4, $4)`,
 			of.TenantID, id, secretOf(of.TenantID), of.UserID)
@@ -61,6 +66,8 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 		s.SQL(t, `insert into app.tasks (tenant_id, id, project_id, title, created_by) values ($1, $2, $3, $4, $5)`,
 			of.TenantID, id, s.project, secretOf(of.TenantID), of.UserID)
 	}
+	s.SQL(t, `insert into app.comments (tenant_id, id, task_id, author_id, content) values ($1, $2, $3, $4, $5)`,
+		of.TenantID, s.comment, s.task, of.UserID, secretOf(of.TenantID))
 	s.SQL(t, `update app.projects set deleted_at = now(), deletion_id = $3 where tenant_id = $1 and id = $2`, of.TenantID, s.deletedProject, ids.New())
 	s.SQL(t, `update app.tasks set deleted_at = now(), deletion_id = $3 where tenant_id = $1 and id = $2`, of.TenantID, s.deletedTask, ids.New())
 	s.SQL(t, `insert into app.sessions (user_id, session_id, expires_at) values ($1, $2, now() + interval '1 day')`, of.UserID, s.session)
@@ -70,6 +77,31 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 	s.SQL(t, `update app.jobs set status = 'canceled', finished_at = now() where tenant_id = $1 and finished_at is null`, of.TenantID)
 	s.SQL(t, `insert into app.jobs (tenant_id, id, kind, status, params, error, created_by) values ($1, $2, 'report', 'running', '{"format":"csv"}', $3, $4)`,
 		of.TenantID, s.job, secretOf(of.TenantID), of.UserID)
+}
+
+// standing is what somebody is in the scene's tenant.
+type standing struct {
+	role   string
+	custom *ids.ID
+}
+
+// reinstate undoes what an operation did to the tenant and to somebody in it.
+func (s *scene) reinstate(t testing.TB, of functest.Person) {
+	t.Helper()
+	if s.was == nil {
+		s.was = map[ids.ID]standing{}
+	}
+	was, known := s.was[of.UserID]
+	if !known {
+		s.Scan(t, `select role, custom_role_id from app.memberships where tenant_id = $1 and user_id = $2`, []any{of.TenantID, of.UserID}, &was.role, &was.custom)
+		s.was[of.UserID] = was
+		return
+	}
+	s.SQL(t, `update app.memberships set role = $3, custom_role_id = $4, is_active = true, left_at = null where tenant_id = $1 and user_id = $2`,
+		of.TenantID, of.UserID, was.role, was.custom)
+	s.SQL(t, `update app.user_tenants set left_at = null where user_id = $1 and tenant_id = $2`, of.UserID, of.TenantID)
+	s.SQL(t, `update app.organizations set status = 'active', deleted_at = null, deleted_by = null, erase_after = null
+		where tenant_id = $1 and erase_after is not null`, of.TenantID)
 }
 
 // signIn gives the owner a session that nothing has ended.
@@ -106,16 +138,16 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		in.Body = map[string]any{"refresh_token": made.String(t, "refresh_token")}
 	case "logout":
 		in.Body = map[string]any{}
-	case "transfer-tenant": // these end what the scene's owner is: they have an organization of their own
-		who := s.Tenant(t)
-		in.Token, in.Body = who.Token, map[string]any{"user_id": s.Member(t, who.TenantID, "admin").UserID}
+	case "assign-task":
+		in.Body = map[string]any{"user_id": s.owner.UserID}
+	case "transfer-tenant":
+		in.Body = map[string]any{"user_id": s.Member(t, s.owner.TenantID, "admin").UserID}
 	case "leave-tenant":
-		in.Token = s.Member(t, s.Tenant(t).TenantID, "viewer").Token
+		s.Member(t, s.owner.TenantID, "owner") // the last one may not
 	case "delete-tenant":
-		who := s.Tenant(t)
 		var subdomain string
-		s.Scan(t, `select subdomain from app.organizations where tenant_id = $1`, []any{who.TenantID}, &subdomain)
-		in.Token, in.Body = who.Token, map[string]any{"confirm": subdomain}
+		s.Scan(t, `select subdomain from app.organizations where tenant_id = $1`, []any{s.owner.TenantID}, &subdomain)
+		in.Body = map[string]any{"confirm": subdomain}
 	case "create-tenant":
 		in.Body = map[string]any{"name": "Acme", "subdomain": "acme-" + strings.ReplaceAll(ids.New().String(), "-", "")}
 	}
@@ -153,6 +185,8 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.deletedTask
 	case strings.HasPrefix(op.Path, "/api/v1/tasks/{id}/"):
 		id = s.task
+	case strings.HasPrefix(op.Path, "/api/v1/comments/{id}/"):
+		id = s.comment
 	case strings.HasPrefix(op.Path, "/api/v1/jobs/{id}/"):
 		id = s.job
 	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):

@@ -79,8 +79,7 @@ func (s *service) transfer(ctx context.Context, by identity.Caller, in *transfer
 	if err != nil {
 		return nil, err
 	}
-	s.access.DropMember(ctx, by.TenantID, to)
-	s.access.DropMember(ctx, by.TenantID, by.UserID)
+	s.access.DropMember(ctx, by.TenantID, to, by.UserID)
 	o, err := found.Value()
 	if err != nil {
 		return nil, err

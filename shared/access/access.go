@@ -169,12 +169,16 @@ func (r *Resolver) read(ctx context.Context, by identity.Principal) (member, ten
 	return m, tenant{Status: x.status, Plan: x.plan}, nil
 }
 
-// DropMember forgets what a member may do. Call it after the change committed.
-// Other processes follow within [LocalLife]; when Redis cannot be told, so do
+// DropMember forgets what members of a tenant may do. Call it after the change
+// committed. Other processes follow within [LocalLife]; when Redis cannot be told, so do
 // they all within [RedisLife], which is logged as an error.
-func (r *Resolver) DropMember(ctx context.Context, tenant, user ids.ID) {
-	r.local.Drop(key{tenant, user})
-	r.drop(ctx, memberKey(tenant, user))
+func (r *Resolver) DropMember(ctx context.Context, tenant ids.ID, users ...ids.ID) {
+	keys := make([]string, len(users))
+	for i, user := range users {
+		r.local.Drop(key{tenant, user})
+		keys[i] = memberKey(tenant, user)
+	}
+	r.drop(ctx, keys...)
 }
 
 // DropTenant forgets a tenant's status and plan. Call it after the change
@@ -204,8 +208,8 @@ func (r *Resolver) forget(ctx context.Context, k string) error {
 	return nil
 }
 
-func (r *Resolver) drop(ctx context.Context, k string) {
-	if err := r.cache.Drop(context.WithoutCancel(ctx), k); err != nil {
-		r.log.ErrorContext(ctx, "a changed right may stay in Redis until it expires", "key", k, "within", RedisLife, "error", err)
+func (r *Resolver) drop(ctx context.Context, keys ...string) {
+	if err := r.cache.Drop(context.WithoutCancel(ctx), keys...); err != nil {
+		r.log.ErrorContext(ctx, "a changed right may stay in Redis until it expires", "keys", keys, "within", RedisLife, "error", err)
 	}
 }
