@@ -74,7 +74,7 @@ func (r *Report) measureJobs(ctx context.Context, o Options, p *platform) (err e
 	if j.owner, err = pgx.Connect(ctx, p.env("MIGRATE_DATABASE_URL")); err != nil {
 		return err
 	}
-	defer j.owner.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is under way
+	defer j.owner.Close(context.WithoutCancel(ctx))
 	if err := j.open(ctx); err != nil {
 		return err
 	}
@@ -228,9 +228,12 @@ func (j *jobs) round(ctx context.Context, r *Result, name string, rate float64) 
 	before, after := map[string]time.Duration{}, map[string]time.Duration{}
 	read(watched, before)
 	begun := time.Now()
-	left, done := map[string]time.Time(nil), map[string]time.Time{}
-	var err error
-	from := j.worker
+	var (
+		left map[string]time.Time
+		done = map[string]time.Time{}
+		from = j.worker
+		err  error
+	)
 	if name == river {
 		from = j.river
 		left, err = j.loadRiver(ctx, rate)
@@ -379,7 +382,7 @@ func (j *jobs) sweep(ctx context.Context) (stop func()) {
 			if err != nil {
 				return
 			}
-			resp.Body.Close() //nolint:errcheck // Its end is what matters.
+			resp.Body.Close()
 			// A call ends when nothing is under way; the schedule is not that quick.
 			select {
 			case <-time.After(time.Second):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
@@ -78,9 +79,7 @@ func (l *loader) load(ctx context.Context, length time.Duration, callers int, ra
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for id, at := range mine {
-				left[id] = at
-			}
+			maps.Copy(left, mine)
 			if err != nil {
 				faults = append(faults, err)
 			}

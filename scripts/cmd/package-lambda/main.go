@@ -1,4 +1,4 @@
-// Command package-lambda builds the archives of HTTP functions for AWS Lambda:
+// Command package-lambda builds the archives of functions for AWS Lambda:
 // dist/lambda/<name>-<arch>.zip, each a bootstrap for the provided.al2023
 // runtime, the same bytes for the same sources.
 //
@@ -43,11 +43,9 @@ func run(ctx context.Context, out string, architectures, names []string) error {
 	if err != nil {
 		return err
 	}
-	// The adapter answers HTTP events; what queues and clocks call is not for it.
-	list = slices.DeleteFunc(list, func(f deployables.Function) bool { return f.Kind != deployables.KindHTTP })
 	for _, n := range names {
 		if !slices.ContainsFunc(list, func(f deployables.Function) bool { return f.Name == n }) {
-			return fmt.Errorf("there is no HTTP function %q in %s", n, deployables.ListFile)
+			return fmt.Errorf("there is no function %q in %s", n, deployables.ListFile)
 		}
 	}
 	for _, f := range list {

@@ -21,7 +21,7 @@ import (
 func (a adapter) serveHTTP(ctx context.Context, event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	r, err := request(ctx, event)
 	if err != nil {
-		return events.APIGatewayV2HTTPResponse{StatusCode: http.StatusBadRequest}, nil
+		return events.APIGatewayV2HTTPResponse{StatusCode: http.StatusBadRequest}, nil //nolint:nilerr // The client is told, and the invocation is fine.
 	}
 	w := &recorder{header: http.Header{}}
 	if !w.serve(a.handler, r) {

@@ -24,7 +24,8 @@ func over(ctx context.Context, h http.Handler, event events.APIGatewayV2HTTPRequ
 	if err != nil {
 		return out, err
 	}
-	return out, json.Unmarshal(raw, &out)
+	err = json.Unmarshal(raw, &out)
+	return out, err
 }
 
 func invoke(t *testing.T, h http.HandlerFunc, text string) (events.APIGatewayV2HTTPResponse, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/aws/aws-lambda-go/events"
+
 	"github.com/coditect/platform/shared/queue"
 )
 
@@ -111,9 +113,7 @@ func (a adapter) call(ctx context.Context, c queue.Call, body string, header htt
 	}
 	r.RequestURI, r.RemoteAddr = "/", "127.0.0.1:0"
 	r.Header.Set("Content-Type", "application/json")
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	w := &recorder{header: http.Header{}}
 	if !w.serve(a.handler, r) {
 		return http.StatusInternalServerError
