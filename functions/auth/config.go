@@ -24,6 +24,12 @@ type Config struct {
 	// Registrations: a minute for an address, an hour for an email address.
 	RegisterIP    int `env:"REGISTER_LIMIT_IP_PER_MINUTE" envDefault:"60"`
 	RegisterEmail int `env:"REGISTER_LIMIT_EMAIL_PER_HOUR" envDefault:"10"`
+	// Resets of a password: requests a minute from an address, and an hour for
+	// an email address, which is as many mails as it gets.
+	ResetIP    int `env:"RESET_LIMIT_IP_PER_MINUTE" envDefault:"20"`
+	ResetEmail int `env:"RESET_LIMIT_EMAIL_PER_HOUR" envDefault:"5"`
+	// LinkIP is how many mailed links are tried a minute from an address.
+	LinkIP int `env:"LINK_LIMIT_IP_PER_MINUTE" envDefault:"60"`
 
 	// Hashers is how many passwords one instance hashes at once; 0 means one
 	// per core.
@@ -46,6 +52,7 @@ func (c Config) Validate() error {
 	}
 	for name, limit := range map[string]int{
 		"REGISTER_LIMIT_IP_PER_MINUTE": c.RegisterIP, "REGISTER_LIMIT_EMAIL_PER_HOUR": c.RegisterEmail,
+		"RESET_LIMIT_IP_PER_MINUTE": c.ResetIP, "RESET_LIMIT_EMAIL_PER_HOUR": c.ResetEmail, "LINK_LIMIT_IP_PER_MINUTE": c.LinkIP,
 	} {
 		if limit < 1 {
 			faults = append(faults, config.Invalid(name, "must be at least 1"))

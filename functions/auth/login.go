@@ -22,6 +22,7 @@ var loginSpec = api.Spec{
 	Summary: "Sign in with a password",
 	Description: "tenant names the organization to act in, by id or subdomain; without it, it is the one last used. " +
 		"The session lasts 7 days, 30 with remember_me, 1 with remember_me false, however much it is used. " +
+		"Attempts are limited by address, by account and by both; a network that the account was signed in from before has a budget of its own, so that strangers cannot lock anybody out. " +
 		"An organization that does not exist and one that the person is no member of are the same 403, and only who knows the password sees it.",
 	Public: true, Sealed: true, Status: http.StatusOK,
 	Errors:          []errs.Error{*errCredentials, *errNotMember, *ratelimit.ErrTooManyAttempts},
@@ -54,8 +55,8 @@ type account struct {
 const maxTenants = 50
 
 func (s *service) login(ctx context.Context, by identity.Caller, in *loginInput) (*api.Value[SignedIn], error) {
-	email := normalize(in.Body.Email)
-	if _, err := s.signIn.Attempt(ctx, by.IP, email); err != nil {
+	email := identity.NormalizeEmail(in.Body.Email)
+	if _, err := s.signIn.Attempt(ctx, by.IP, email, s.knows(by, email)); err != nil {
 		return nil, err
 	}
 	who, named, err := s.find(ctx, email, in.Body.Tenant)
@@ -70,7 +71,7 @@ func (s *service) login(ctx context.Context, by identity.Caller, in *loginInput)
 	if err != nil {
 		return nil, err
 	}
-	p := identity.Principal{UserID: who.ID, SessionID: ids.New(), Email: who.Email, Name: who.name(), RequestID: by.RequestID}
+	p := identity.Principal{UserID: who.ID, SessionID: ids.New(), Email: who.Email, Name: who.name(), RequestID: by.RequestID, ClientIP: by.ClientIP}
 	if tenant != nil {
 		p.TenantID, p.Roles = tenant.ID, []string{tenant.Role}
 	}

@@ -67,7 +67,7 @@ func (s *service) refresh(ctx context.Context, by identity.Caller, in *refreshIn
 	if _, err := s.keys.Get(ctx); err != nil {
 		return nil, err
 	}
-	p := identity.Principal{UserID: token.Owner, SessionID: token.ID, RequestID: by.RequestID}
+	p := identity.Principal{UserID: token.Owner, SessionID: token.ID, RequestID: by.RequestID, ClientIP: by.ClientIP}
 	next := token.Successor(ring.Current(s.now()).Bytes)
 	var row *db.Row[spent]
 	err = db.WriteUser(ctx, s.db, p, func(tx *db.Tx) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/coditect/platform/shared/idempotency"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/mail/link"
 	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/ratelimit"
 	"github.com/coditect/platform/shared/subdomain"
@@ -51,9 +52,6 @@ type registerInput struct {
 	Body registerBody
 }
 
-// verifyLife is how long the link in the verification mail works.
-const verifyLife = 72 * time.Hour
-
 // registration is a checked request with the ids of what it makes.
 type registration struct {
 	identity.Principal // the new owner, in the new organization and session
@@ -77,9 +75,7 @@ func (s *service) register(ctx context.Context, by identity.Caller, in *register
 	if err != nil {
 		return nil, err
 	}
-	// The mailer derives the secret again from the ids and the ring: nothing
-	// that lies in an outbox opens an account.
-	r.verification = identity.Opaque{Kind: identity.EmailToken, Owner: r.UserID, ID: ids.New()}.Successor(ring.Current(s.now()).Bytes)
+	r.verification = link.New(ring, s.now(), identity.EmailToken, r.UserID, ids.New())
 	session := s.newSession(by, r.Principal, nil)
 	pair, err := s.issue(ctx, r.Principal, session.refresh, session.expires)
 	if err != nil {
@@ -94,15 +90,15 @@ func (s *service) register(ctx context.Context, by identity.Caller, in *register
 
 // plan checks the request and charges its budget.
 func (s *service) plan(ctx context.Context, by identity.Caller, b registerBody) (registration, error) {
-	r := registration{email: normalize(b.Email)}
-	d := s.limits.Take(ctx,
+	r := registration{email: identity.NormalizeEmail(b.Email)}
+	err := s.charge(ctx,
 		ratelimit.Bucket{Policy: ratelimit.Policy{Name: "register-ip", Limit: s.cfg.RegisterIP, Window: time.Minute}, Key: ratelimit.AddressKey(by.IP)},
 		ratelimit.Bucket{Policy: ratelimit.Policy{Name: "register-email", Limit: s.cfg.RegisterEmail, Window: time.Hour}, Key: ratelimit.AccountKey(r.email)})
-	if !d.Allowed {
-		return r, ratelimit.ErrTooManyAttempts.WithRetry(d.RetryAfter())
+	if err != nil {
+		return r, err
 	}
 	var faults []errs.Field
-	if fault := emailFault(r.email); fault != "" {
+	if fault := identity.EmailFault(r.email); fault != "" {
 		faults = append(faults, errs.Field{Location: "body.email", Message: fault})
 	}
 	if fault := identity.PasswordFault(b.Password, r.email); fault != "" {
@@ -132,7 +128,7 @@ func (s *service) plan(ctx context.Context, by identity.Caller, b registerBody) 
 	}
 	r.Principal = identity.Principal{
 		UserID: ids.New(), TenantID: ids.New(), SessionID: ids.New(), Email: r.email, Name: name,
-		Roles: []string{identity.RoleOwner}, RequestID: by.RequestID,
+		Roles: []string{identity.RoleOwner}, RequestID: by.RequestID, ClientIP: by.ClientIP,
 	}
 	return r, nil
 }
@@ -168,7 +164,7 @@ func (s *service) create(ctx context.Context, r registration, session newSession
 		insertOwner(tx, r)
 		insertSession(tx, session)
 		state := noteSignIn(tx, r.TenantID)
-		insertEmailToken(tx, r.verification, r.email, verifyLife)
+		insertLink(tx, linkVerify, r.verification, r.email, verifyLife)
 
 		tx.Record(activity.Created("Organization", r.TenantID, map[string]any{"name": r.organization, "subdomain": host, "plan": "free"}))
 		tx.Record(activity.Created("Membership", r.UserID, map[string]any{"role": identity.RoleOwner}))

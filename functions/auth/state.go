@@ -11,6 +11,7 @@ import (
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/sessions"
 )
 
 var sessionStateSpec = api.Spec{
@@ -18,7 +19,7 @@ var sessionStateSpec = api.Spec{
 	Summary:         "Tell whether a session lives",
 	Description:     "The router asks when Redis does not know. A session that never was is a revoked one.",
 	Permission:      identity.Internal,
-	ResponseExample: SessionState{State: stateLive, ExpiresAt: &exampleTime},
+	ResponseExample: SessionState{State: sessions.Live, ExpiresAt: &exampleTime},
 }
 
 // SessionState is what the database knows of a session.
@@ -33,7 +34,7 @@ type sessionStateInput struct {
 }
 
 func (s *service) sessionState(ctx context.Context, by identity.Caller, in *sessionStateInput) (*api.Value[SessionState], error) {
-	answer := SessionState{State: stateRevoked}
+	answer := SessionState{State: sessions.Revoked}
 	if in.UserID == ids.Nil {
 		return api.NewValue(answer), nil
 	}
@@ -55,10 +56,10 @@ func (s *service) sessionState(ctx context.Context, by identity.Caller, in *sess
 		s.announce(ctx, in.SessionID)
 		return api.NewValue(answer), nil
 	}
-	answer.State = stateLive
+	answer.State = sessions.Live
 	// Only where nothing is: a session that ended since we looked stays ended.
-	life := max(min(liveLife, t.expires.Sub(s.now())), time.Second)
-	if _, err := s.cache.SetNX(ctx, sessionKey(in.SessionID), []byte(stateLive), life); err != nil && !errors.Is(err, cache.ErrUnavailable) {
+	life := max(min(sessions.LiveLife, t.expires.Sub(s.now())), time.Second)
+	if _, err := s.cache.SetNX(ctx, sessions.Key(in.SessionID), []byte(sessions.Live), life); err != nil && !errors.Is(err, cache.ErrUnavailable) {
 		s.log.WarnContext(ctx, "a live session was not cached", "error", err)
 	}
 	return api.NewValue(answer), nil

@@ -123,12 +123,6 @@ func insertOwner(tx *db.Tx, r registration) {
 	}
 }
 
-func insertEmailToken(tx *db.Tx, t identity.Opaque, email string, life time.Duration) {
-	db.Exec(tx, `
-		insert into app.email_tokens (user_id, id, kind, secret_hash, email, expires_at)
-		values ($1, $2, 'verify_email', $3, $4, now() + make_interval(secs => $5))`, tx.User(), t.ID, t.Hash(), email, life.Seconds())
-}
-
 // insertSession makes a session and the first of its refresh tokens.
 func insertSession(tx *db.Tx, n newSession) {
 	db.Exec(tx, `
@@ -236,6 +230,9 @@ func spendToken(tx *db.Tx, t identity.Opaque) {
 // insertSuccessor leaves the token that t is traded for. A parent has one at
 // most, so everybody who is forgiven gets the same.
 func insertSuccessor(tx *db.Tx, t, next identity.Opaque) {
+	// Held against replaceTokens: it finds the successor, or we find no parent.
+	db.Exec(tx, `select 1 from app.refresh_tokens t where t.user_id = $1 and t.session_id = $2 and t.secret_hash = $3 for key share`,
+		tx.User(), t.ID, t.Hash())
 	db.Exec(tx, `
 		insert into app.refresh_tokens (user_id, session_id, id, secret_hash, parent_id, expires_at)
 		select t.user_id, t.session_id, $4::uuid, $5::bytea, t.id, t.expires_at
@@ -286,6 +283,11 @@ func endSessionOf(tx *db.Tx, t identity.Opaque, reason string) *db.Row[ids.ID] {
 // endAllSessions ends every session of the person.
 func endAllSessions(tx *db.Tx, reason string) *db.Rows[ids.ID] {
 	return db.Many(tx, scanID, endLive+` returning session_id`, tx.User(), reason)
+}
+
+// endOtherSessions ends every session of the person but one.
+func endOtherSessions(tx *db.Tx, but ids.ID, reason string) *db.Rows[ids.ID] {
+	return db.Many(tx, scanID, endLive+` and session_id <> $3 returning session_id`, tx.User(), reason, but)
 }
 
 // sessionTruth reads whether a session lives.

@@ -1,19 +1,38 @@
-// Package users is the function that serves people: one's own profile.
+// Package users is the function that serves people: one's own profile, address
+// and account.
 //
 // To add an operation, write a file of its own with its input, its output and
-// its act, give it a line in operations, and put its statements into store.go.
-// `make generate` then updates the router's table and the OpenAPI document.
+// its act, give it a line in operations, and put its statements into store.go
+// or a store_*.go of their subject. `make generate` then updates the router's
+// table and the OpenAPI document.
 package users
 
 import (
+	"log/slog"
+	"time"
+
+	"github.com/coditect/platform/shared/access"
 	"github.com/coditect/platform/shared/api"
+	"github.com/coditect/platform/shared/cache"
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ratelimit"
+	"github.com/coditect/platform/shared/secrets"
 )
 
 // service is what the operations share.
 type service struct {
+	cfg    Config
 	db     *db.DB
-	access api.Access
+	cache  *cache.Client
+	access *access.Resolver
+	// proofs guard the password of who is signed in.
+	proofs *ratelimit.SignIn
+	hasher *identity.Hasher
+	// ring derives the secrets of mailed links.
+	ring secrets.KeyRing
+	log  *slog.Logger
+	now  func() time.Time
 }
 
 func (s *service) operations() []api.Operation {
@@ -21,6 +40,9 @@ func (s *service) operations() []api.Operation {
 		api.New(meSpec, s.me),
 		api.New(replaceMeSpec, s.replaceMe),
 		api.New(updateMeSpec, s.updateMe),
+		api.New(changeEmailSpec, s.changeEmail),
+		api.New(confirmEmailSpec, s.confirmEmail),
+		api.New(deleteMeSpec, s.deleteMe),
 	}
 }
 

@@ -55,6 +55,9 @@ func authenticate(d *Deps, next handle) handle {
 			}
 		}
 		c.caller.RequestID = c.requestID
+		if c.client.IsValid() {
+			c.caller.ClientIP = c.client.Unmap().WithZone("").String()
+		}
 		return next(c)
 	}
 }

@@ -118,7 +118,7 @@ func (h *heldTx) Commit(ctx context.Context, r idempotency.Response) error {
 	if err := h.tx.flush(ctx, "commit"); err != nil {
 		return err
 	}
-	outbox.Committed(ctx, len(h.tx.messages)+len(h.tx.mail))
+	outbox.Committed(ctx, h.tx.left+len(h.tx.messages)+len(h.tx.mail))
 	return nil
 }
 

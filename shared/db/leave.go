@@ -65,9 +65,9 @@ func insertEvents(by identity.Principal, events []event) (statement, error) {
 		if err != nil {
 			return statement{}, fmt.Errorf("db: event %s: %w", e.kind, err)
 		}
-		v.row(by.UserID, ids.New(), e.kind, by.UserID, data, by.RequestID)
+		v.row(by.UserID, ids.New(), e.kind, by.UserID, data, by.RequestID, by.ClientIP)
 	}
-	return exec(`insert into app.user_events (user_id, id, action, object_id, changes, request_id) values `+v.sql.String(), v.args...), nil
+	return exec(`insert into app.user_events (user_id, id, action, object_id, changes, request_id, ip) values `+v.sql.String(), v.args...), nil
 }
 
 // insertMessages writes to one of the two outboxes; table and column are ours.

@@ -77,6 +77,7 @@ const (
 	SpanProfile      Spanning = "refresh profile in membership"
 	SpanLeave        Spanning = "leave tenant"
 	SpanHost         Spanning = "claim host"
+	SpanDelete       Spanning = "delete account"
 )
 
 // Span runs fn in a transaction over both the principal's tenant and the
@@ -189,7 +190,7 @@ func (d *DB) once(ctx context.Context, tx *Tx, attempt *idempotency.Attempt, fn 
 	if err := tx.flush(ctx, "commit"); err != nil {
 		return err
 	}
-	outbox.Committed(ctx, len(tx.messages)+len(tx.mail))
+	outbox.Committed(ctx, tx.left+len(tx.messages)+len(tx.mail))
 	return tx.settle()
 }
 

@@ -51,6 +51,7 @@ type Tx struct {
 	events   []event
 	messages []outbox.Message
 	mail     []outbox.Message // of the person, not of the tenant
+	left     int              // messages that are written already, of earlier tenants
 	after    []func() error
 }
 

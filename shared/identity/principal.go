@@ -31,6 +31,9 @@ type Principal struct {
 	ExpiresAt time.Time
 	// RequestID is the request being served; activity rows keep it.
 	RequestID string
+	// ClientIP is the address that the request came from, as text, or empty:
+	// events of the person keep it.
+	ClientIP string
 }
 
 // HasTenant reports whether the principal acts inside an organization.

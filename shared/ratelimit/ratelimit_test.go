@@ -241,16 +241,16 @@ func TestOneTripForAllBuckets(t *testing.T) {
 	t.Parallel()
 	s := NewSignIn(New(client(t, miniredis.RunT(t).Addr()), NewMemory(10, nil)), defaults())
 	ip := netip.MustParseAddr("192.0.2.1")
-	if _, err := s.Attempt(t.Context(), ip, "a@example.com"); err != nil { // loads the script
+	if _, err := s.Attempt(t.Context(), ip, "a@example.com", nil); err != nil { // loads the script
 		t.Fatal(err)
 	}
 	ctx, n := trips.Count(t.Context())
-	if _, err := s.Attempt(ctx, ip, "a@example.com"); err != nil || n.Redis() != 1 {
+	if _, err := s.Attempt(ctx, ip, "a@example.com", nil); err != nil || n.Redis() != 1 {
 		t.Errorf("%d trips, %v", n.Redis(), err)
 	}
 }
 
-func defaults() SignInConfig { return SignInConfig{5, 100, 30, 120, 600} }
+func defaults() SignInConfig { return SignInConfig{5, 100, 30, 30, 5, 30, 120, 600} }
 
 // TestTrapT32 holds sign-in limits to what they promise, before and after
 // Redis goes away.
@@ -266,7 +266,7 @@ func TestTrapT32SignInLimits(t *testing.T) {
 			}
 			ctx := t.Context()
 			allowed := func(ip, account string) bool {
-				d, err := s.Attempt(ctx, netip.MustParseAddr(ip), account)
+				d, err := s.Attempt(ctx, netip.MustParseAddr(ip), account, nil)
 				if d.InProcess != down {
 					t.Errorf("decided in process: %v", d.InProcess)
 				}

@@ -19,6 +19,9 @@ type SignInConfig struct {
 	PairPerMinute    int `env:"SIGNIN_PAIR_PER_MINUTE" envDefault:"5"`
 	IPPerMinute      int `env:"SIGNIN_IP_PER_MINUTE" envDefault:"100"`
 	AccountPerHour   int `env:"SIGNIN_ACCOUNT_PER_HOUR" envDefault:"30"`
+	KnownPerHour     int `env:"SIGNIN_KNOWN_PER_HOUR" envDefault:"30"`
+	ProofPerMinute   int `env:"PASSWORD_PROOF_PER_MINUTE" envDefault:"5"`
+	ProofPerHour     int `env:"PASSWORD_PROOF_PER_HOUR" envDefault:"30"`
 	RefreshPerMinute int `env:"REFRESH_PER_MINUTE" envDefault:"120"`
 	RefreshIPMinute  int `env:"REFRESH_IP_PER_MINUTE" envDefault:"600"`
 }
@@ -28,6 +31,7 @@ func (c SignInConfig) Validate() error {
 	var faults []error
 	for name, v := range map[string]int{
 		"SIGNIN_PAIR_PER_MINUTE": c.PairPerMinute, "SIGNIN_IP_PER_MINUTE": c.IPPerMinute, "SIGNIN_ACCOUNT_PER_HOUR": c.AccountPerHour,
+		"SIGNIN_KNOWN_PER_HOUR": c.KnownPerHour, "PASSWORD_PROOF_PER_MINUTE": c.ProofPerMinute, "PASSWORD_PROOF_PER_HOUR": c.ProofPerHour,
 		"REFRESH_PER_MINUTE": c.RefreshPerMinute, "REFRESH_IP_PER_MINUTE": c.RefreshIPMinute,
 	} {
 		if v < 1 {
@@ -40,7 +44,8 @@ func (c SignInConfig) Validate() error {
 // SignIn guards sign-in and refresh, each by budgets of its own.
 type SignIn struct {
 	limiter                   *Limiter
-	pair, ip, account         Policy
+	pair, ip, account, known  Policy
+	proof, proofs             Policy
 	refreshToken, refreshFrom Policy
 }
 
@@ -51,6 +56,9 @@ func NewSignIn(l *Limiter, c SignInConfig) *SignIn {
 		pair:         Policy{"signin-pair", c.PairPerMinute, time.Minute},
 		ip:           Policy{"signin-ip", c.IPPerMinute, time.Minute},
 		account:      Policy{"signin-account", c.AccountPerHour, time.Hour},
+		known:        Policy{"signin-known", c.KnownPerHour, time.Hour},
+		proof:        Policy{"password-proof", c.ProofPerMinute, time.Minute},
+		proofs:       Policy{"password-proof-hour", c.ProofPerHour, time.Hour},
 		refreshToken: Policy{"refresh", c.RefreshPerMinute, time.Minute},
 		refreshFrom:  Policy{"refresh-ip", c.RefreshIPMinute, time.Minute},
 	}
@@ -64,9 +72,36 @@ var ErrTooManyAttempts = errs.New(errs.TooMany, "too_many_attempts", "Too many a
 // pair's budget stands first and a refused try is charged nowhere, so hammering
 // from one address spends at most the pair's share of the account's hour, and a
 // slot comes back as each try turns an hour old.
-func (s *SignIn) Attempt(ctx context.Context, ip netip.Addr, account string) (Decision, error) {
+//
+// Many addresses together can still spend the hour. So that nobody is locked
+// out by strangers, a network that the account was signed in from before goes
+// on with a budget of its own: known tells of one, and is asked only then. It
+// must take as long for an account that is not there.
+func (s *SignIn) Attempt(ctx context.Context, ip netip.Addr, account string, known func(context.Context) (bool, error)) (Decision, error) {
 	from, who := AddressKey(ip), AccountKey(account)
-	return verdict(s.limiter.Take(ctx, Bucket{s.pair, from + ":" + who}, Bucket{s.ip, from}, Bucket{s.account, who}))
+	pair, source := Bucket{s.pair, from + ":" + who}, Bucket{s.ip, from}
+	d := s.limiter.Take(ctx, pair, source, Bucket{s.account, who})
+	const ofAccount = 2 // its place above
+	if d.Allowed || d.Denied != ofAccount || known == nil {
+		return verdict(d)
+	}
+	// Charged whether the network is known or not: asking costs the database.
+	if own := s.limiter.Take(ctx, pair, source, Bucket{s.known, from + ":" + who}); !own.Allowed {
+		return verdict(own)
+	} else if is, err := known(ctx); err != nil {
+		return own, err
+	} else if is {
+		return own, nil
+	}
+	return verdict(d)
+}
+
+// Proof charges one try of a signed-in person to show their password once more.
+// Its budget is the session's and the person's own: whoever holds a stolen
+// token can neither guess on nor keep the person from signing in. more is what
+// the request is charged to besides.
+func (s *SignIn) Proof(ctx context.Context, user, session string, more ...Bucket) (Decision, error) {
+	return verdict(s.limiter.Take(ctx, append([]Bucket{{s.proof, session}, {s.proofs, user}}, more...)...))
 }
 
 // Refresh charges one use of a refresh token's session; session is any stable
