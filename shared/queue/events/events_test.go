@@ -79,7 +79,7 @@ func topic(t *testing.T, endpoint string, ordered bool) (project string, drain f
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	name, sub := "projects/"+project+"/topics/people", "projects/"+project+"/subscriptions/people"
+	name, sub := "projects/"+project+"/topics/events", "projects/"+project+"/subscriptions/people"
 	if _, err := c.TopicAdminClient.CreateTopic(t.Context(), &pb.Topic{Name: name}); err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func TestRecovers(t *testing.T) {
 	}
 	s := pubsub.New()
 	t.Cleanup(s.Close)
-	if err := s.Ensure(t.Context(), pubsub.SubscriptionConfig{Name: "projects/local/subscriptions/people", Topic: "projects/local/topics/people"}); err != nil {
+	if err := s.Ensure(t.Context(), pubsub.SubscriptionConfig{Name: "projects/local/subscriptions/people", Topic: "projects/local/topics/events"}); err != nil {
 		t.Fatal(err)
 	}
 	listen(t, addr, func(g *grpc.Server) { s.Register(g) })
