@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coditect/platform/functions/all"
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	maillink "github.com/coditect/platform/shared/mail/link"
 	"github.com/coditect/platform/tests/platform"
 )
 
@@ -138,6 +140,32 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		in.Body = map[string]any{"refresh_token": made.String(t, "refresh_token")}
 	case "logout":
 		in.Body = map[string]any{}
+	case "verify-email":
+		in.Body = map[string]any{"token": s.mailed(t, s.newcomer(t), identity.EmailToken, "verify_email")}
+	case "request-password-reset":
+		in.Body = map[string]any{"email": s.newcomer(t)}
+	case "confirm-password-reset":
+		email := s.newcomer(t)
+		s.Send(t, functest.Request{Method: http.MethodPost, Path: "/api/v1/auth/password-reset/", Body: map[string]any{"email": email}}).Want(t, http.StatusAccepted)
+		in.Body = map[string]any{"token": s.mailed(t, email, identity.PasswordToken, "password_reset"), "password": password + " 2"}
+	case "change-password":
+		s.equip(t)
+		in.Body = map[string]any{"current_password": password, "new_password": password + " 2"}
+	case "switch-tenant":
+		s.signIn(t) // only a session that lives can go on
+		in.Token = s.owner.Token
+		in.Body = map[string]any{"tenant_id": s.owner.TenantID}
+	case "change-email":
+		s.equip(t)
+		in.Body = map[string]any{"email": ids.New().String() + "@example.com", "password": password}
+	case "confirm-email-change":
+		token := maillink.New(s.ring(t), time.Now(), identity.EmailToken, s.owner.UserID, ids.New())
+		s.SQL(t, `insert into app.email_tokens (user_id, id, kind, secret_hash, email, expires_at) values ($1, $2, 'change_email', $3, $4, now() + interval '1 hour')`,
+			s.owner.UserID, token.ID, token.Hash(), token.ID.String()+"@example.com")
+		in.Body = map[string]any{"token": token.Reveal()}
+	case "delete-me":
+		going := s.Member(t, s.owner.TenantID, identity.RoleMember) // the owner may not
+		in.Token, in.Body = going.Token, map[string]any{"confirm": going.Email}
 	case "assign-task":
 		in.Body = map[string]any{"user_id": s.owner.UserID}
 	case "transfer-tenant":
@@ -194,7 +222,11 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 	case strings.HasPrefix(op.Path, "/internal/sessions/{user_id}/{session_id}/"):
 		return strings.NewReplacer("{user_id}", s.owner.UserID.String(), "{session_id}", s.owner.SessionID.String()).Replace(op.Path)
 	case strings.HasPrefix(op.Path, "/internal/hosts/{host}/"):
-		return strings.ReplaceAll(op.Path, "{host}", "t"+strings.ReplaceAll(s.owner.TenantID.String(), "-", "")[8:]) // as functest names it
+		// The name as it is now, and routing: operations before may have changed it, or deleted the tenant.
+		var host string
+		s.Scan(t, `select subdomain from app.organizations where tenant_id = $1`, []any{s.owner.TenantID}, &host)
+		s.SQL(t, `update app.host_claims set held_until = null where host = $1`, host)
+		return strings.ReplaceAll(op.Path, "{host}", host)
 	case strings.HasPrefix(op.Path, "/internal/limits/{id}/"):
 		id = s.owner.TenantID
 	default:

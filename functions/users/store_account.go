@@ -20,7 +20,6 @@ var emailBroken = db.Constraints{
 var deleteBroken = db.Constraints{
 	"last_owner": errLastOwner,
 	"joined":     errJoined,
-	"closed":     identity.ErrTokenInvalid,
 }
 
 // credentials are what a person signs in with. The hash is nil for who only
@@ -113,10 +112,9 @@ func leaveTenant(tx *db.Tx) {
 }
 
 // closeAccount marks the person for erasure, unless they are in an organization
-// again, or were closed before.
+// again.
 func closeAccount(tx *db.Tx) {
-	db.Guard(tx, `case when u.deleted_at is not null then 'closed'
-		               when exists (select 1 from app.user_tenants t where t.user_id = $1 and t.left_at is null) then 'joined' else '' end`,
+	db.Guard(tx, `case when exists (select 1 from app.user_tenants t where t.user_id = $1 and t.left_at is null) then 'joined' else '' end`,
 		`app.users u where u.user_id = $1`, tx.User())
 	db.Exec(tx, `
 		update app.users set is_active = false, deleted_at = now(), version = version + 1, updated_at = now()
