@@ -23,6 +23,8 @@ func TestEveryOperation(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t, nil)
 	home, foreign := stage(t, p), stage(t, p)
+	// There are more operations by now than a free plan lets one ask for in a minute.
+	p.SQL(t, `update app.organizations set plan = 'enterprise' where tenant_id = $1`, home.owner.TenantID)
 	suspended, deleted := stage(t, p), stage(t, p)
 	p.SQL(t, `update app.organizations set status = 'suspended', suspended_at = now() where tenant_id = $1`, suspended.owner.TenantID)
 	p.SQL(t, `update app.organizations set status = 'deleted', deleted_at = now() where tenant_id = $1`, deleted.owner.TenantID)

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -314,6 +315,67 @@ func TestTrapT32SignInLimits(t *testing.T) {
 				t.Errorf("a 121st refresh: %v", err)
 			}
 		})
+	}
+}
+
+// TestKnownNetworks holds that strangers who spend an account's hour lock its
+// owner out of no network they were known from, and that asking is bounded.
+func TestKnownNetworks(t *testing.T) {
+	t.Parallel()
+	limits := defaults()
+	limits.AccountPerHour, limits.KnownPerHour = 2, 3
+	s := NewSignIn(New(client(t, miniredis.RunT(t).Addr()), NewMemory(100, nil)), limits)
+	asked := 0
+	attempt := func(ip string, known bool, failure error) error {
+		_, err := s.Attempt(t.Context(), netip.MustParseAddr(ip), "victim@example.com", func(context.Context) (bool, error) {
+			asked++
+			return known, failure
+		})
+		return err
+	}
+	for i := range 2 {
+		if err := attempt(fmt.Sprintf("198.51.100.%d", i), false, nil); err != nil || asked != 0 {
+			t.Fatalf("within the budget: %v, asked %d times", err, asked)
+		}
+	}
+	if err := attempt("192.0.2.1", true, nil); err != nil || asked != 1 {
+		t.Errorf("a known network: %v, asked %d times", err, asked)
+	}
+	down := errs.New(errs.Unavailable, "unavailable", "Down.")
+	if err := attempt("192.0.2.1", false, down); !errors.Is(err, down) {
+		t.Errorf("nobody knows: %v", err)
+	}
+	for i := range 6 {
+		if err := attempt("192.0.2.2", false, nil); errs.KindOf(err) != errs.TooMany {
+			t.Errorf("attempt %d of a stranger: %v", i, err)
+		}
+	}
+	if asked != 2+3 {
+		t.Errorf("a stranger had %d questions asked", asked-2)
+	}
+	_ = attempt("192.0.2.1", true, nil)
+	if err := attempt("192.0.2.1", true, nil); errs.KindOf(err) != errs.TooMany {
+		t.Errorf("a fourth attempt of a known network: %v", err)
+	}
+	if _, err := s.Attempt(t.Context(), netip.MustParseAddr("192.0.2.9"), "victim@example.com", nil); errs.KindOf(err) != errs.TooMany {
+		t.Errorf("where none is known: %v", err)
+	}
+}
+
+// TestProof bounds a session's guesses, and a person's over all sessions,
+// together with whatever else the request is charged to.
+func TestProof(t *testing.T) {
+	t.Parallel()
+	limits := defaults()
+	limits.ProofPerMinute, limits.ProofPerHour = 2, 3
+	s := NewSignIn(New(client(t, miniredis.RunT(t).Addr()), NewMemory(100, nil)), limits)
+	proof := func(session string, more ...Bucket) bool {
+		_, err := s.Proof(t.Context(), "user", session, more...)
+		return err == nil
+	}
+	full := Bucket{Policy{"full", 0, time.Minute}, "x"}
+	if proof("one", full) || !proof("one") || !proof("one") || proof("one") || !proof("two") || proof("two") {
+		t.Error("the budgets do not hold")
 	}
 }
 
