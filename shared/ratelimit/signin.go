@@ -101,7 +101,7 @@ func (s *SignIn) Attempt(ctx context.Context, ip netip.Addr, account string, kno
 // token can neither guess on nor keep the person from signing in. more is what
 // the request is charged to besides.
 func (s *SignIn) Proof(ctx context.Context, user, session string, more ...Bucket) (Decision, error) {
-	return verdict(s.limiter.Take(ctx, append([]Bucket{{s.proof, session}, {s.proofs, user}}, more...)...))
+	return verdict(s.limiter.Take(ctx, append([]Bucket{{s.proof, user + ":" + session}, {s.proofs, user}}, more...)...))
 }
 
 // Refresh charges one use of a refresh token's session; session is any stable
