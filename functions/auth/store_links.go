@@ -71,6 +71,6 @@ func dropForeign(tx *db.Tx) {
 // setPassword gives the person a password, whether or not they had one.
 func setPassword(tx *db.Tx, hash string) {
 	db.Exec(tx, `
-		insert into app.credentials (user_id, password_hash) values ($1, $2)
-		on conflict (user_id) do update set password_hash = excluded.password_hash, updated_at = now()`, tx.User(), hash)
+		insert into app.credentials (user_id, password_hash, updated_at) values ($1, $2, now())
+		on conflict (user_id) do update set password_hash = excluded.password_hash, updated_at = excluded.updated_at`, tx.User(), hash)
 }
