@@ -88,6 +88,7 @@ require (
 replace (
 	github.com/coditect/platform/functions/activity => ../functions/activity
 	github.com/coditect/platform/functions/all => ../functions/all
+	github.com/coditect/platform/functions/attachments => ../functions/attachments
 	github.com/coditect/platform/functions/auth => ../functions/auth
 	github.com/coditect/platform/functions/exporter => ../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../functions/jobs

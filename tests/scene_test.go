@@ -42,7 +42,7 @@ type scene struct {
 	was   map[ids.ID]standing
 	// What paths name, by what their pattern begins with. The deleted ones are
 	// for restore.
-	project, deletedProject, task, deletedTask, comment, session, job ids.ID
+	project, deletedProject, task, deletedTask, comment, session, job, attachment, upload ids.ID
 }
 
 func stage(t testing.TB, p *platform.Platform) *scene {
@@ -57,7 +57,7 @@ func stage(t testing.TB, p *platform.Platform) *scene {
 func (s *scene) objects(t testing.TB, of functest.Person) {
 	t.Helper()
 	s.reinstate(t, of)
-	for _, id := range []*ids.ID{&s.project, &s.deletedProject, &s.task, &s.deletedTask, &s.comment, &s.session, &s.job} {
+	for _, id := range []*ids.ID{&s.project, &s.deletedProject, &s.task, &s.deletedTask, &s.comment, &s.session, &s.job, &s.attachment, &s.upload} {
 		*id = ids.New()
 	}
 	for _, id := range []ids.ID{s.project, s.deletedProject} {
@@ -79,6 +79,9 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 	s.SQL(t, `update app.jobs set status = 'canceled', finished_at = now() where tenant_id = $1 and finished_at is null`, of.TenantID)
 	s.SQL(t, `insert into app.jobs (tenant_id, id, kind, status, params, error, created_by) values ($1, $2, 'report', 'running', '{"format":"csv"}', $3, $4)`,
 		of.TenantID, s.job, secretOf(of.TenantID), of.UserID)
+	for id, status := range map[ids.ID]string{s.attachment: "ready", s.upload: "pending"} {
+		s.attach(t, of, id, status)
+	}
 }
 
 // standing is what somebody is in the scene's tenant.
@@ -217,6 +220,10 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.comment
 	case strings.HasPrefix(op.Path, "/api/v1/jobs/{id}/"):
 		id = s.job
+	case strings.HasPrefix(op.Path, "/api/v1/attachments/{id}/complete/"):
+		id = s.upload
+	case strings.HasPrefix(op.Path, "/api/v1/attachments/{id}/"):
+		id = s.attachment
 	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):
 		id = s.session
 	case strings.HasPrefix(op.Path, "/internal/sessions/{user_id}/{session_id}/"):

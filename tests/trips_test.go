@@ -26,6 +26,7 @@ var exchanges = map[string]int{
 	"switch-tenant":          3, // who they are, what they are there, and the session: two shards and a write
 	"create-tenant":          2, // the person first, on their own shard
 	"list-tenants":           2, // which, then each under its own policy
+	"complete-attachment":    3, // what to look for in the storage, which no transaction waits for, and then the change
 }
 
 // redisExchanges is the same for Redis, where it is not one.

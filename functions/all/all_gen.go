@@ -4,6 +4,7 @@ package all
 
 import (
 	"github.com/coditect/platform/functions/activity"
+	"github.com/coditect/platform/functions/attachments"
 	"github.com/coditect/platform/functions/auth"
 	"github.com/coditect/platform/functions/exporter"
 	"github.com/coditect/platform/functions/jobs"
@@ -24,6 +25,7 @@ import (
 var openers = []opener{
 	{name: "activity", open: activity.Open, function: activity.Function},
 	{name: "auth", open: auth.Open, function: auth.Function},
+	{name: "attachments", open: attachments.Open, function: attachments.Function},
 	{name: "dailysummary", open: dailysummary.Open},
 	{name: "domaincheck", open: domaincheck.Open},
 	{name: "exporter", open: exporter.Open},

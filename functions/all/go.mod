@@ -68,6 +68,7 @@ require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cloudevents/sdk-go/v2 v2.15.2 // indirect
+	github.com/coditect/platform/functions/attachments v0.0.0
 	github.com/coditect/platform/functions/exporter v0.0.0
 	github.com/coditect/platform/functions/jobs v0.0.0
 	github.com/coditect/platform/functions/membersync v0.0.0
@@ -134,6 +135,7 @@ require (
 replace (
 	github.com/coditect/platform/functions/activity => ../../functions/activity
 	github.com/coditect/platform/functions/auth => ../../functions/auth
+	github.com/coditect/platform/functions/attachments => ../../functions/attachments
 	github.com/coditect/platform/functions/exporter => ../../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../../functions/jobs
 	github.com/coditect/platform/functions/membersync => ../../functions/membersync

@@ -2,7 +2,6 @@ package attachments
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/coditect/platform/shared/activity"
@@ -25,12 +24,13 @@ func (s *service) complete(ctx context.Context, by identity.Caller, in *getInput
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case a.UploadedBy.ID != by.UserID:
+	if a.UploadedBy.ID != by.UserID {
 		return nil, errNotYourUpload
-	case a.Status == statusReady:
+	}
+	if a.Status == statusReady {
 		return api.NewItem(a.version, a.Attachment), nil
-	case a.projectStatus == projectArchived:
+	}
+	if a.projectStatus == projectArchived {
 		return nil, errProjectArchived
 	}
 	// No transaction is open while the storage is asked.
@@ -38,26 +38,33 @@ func (s *service) complete(ctx context.Context, by identity.Caller, in *getInput
 		return nil, err
 	}
 	var done *db.Row[row]
-	err = db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
+	err = db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) (err error) {
 		tx.Explain(broken)
 		lockStorage(tx)
-		requirePending(tx, in.ID)
+		if a, err = withTask(lockAttachment(tx, in.ID).Await(ctx)); err != nil {
+			return err
+		}
+		if a.Status == statusReady { // another request was faster, which is as good
+			done = nil
+			tx.Unchanged()
+			return nil
+		}
+		if a.projectStatus == projectArchived {
+			return errProjectArchived
+		}
 		requireRoom(tx, a.Size)
 		done = completeAttachment(tx, in.ID)
 		countStorage(tx, in.ID, a.Size)
 		tx.Record(activity.Updated("Attachment", in.ID, activity.Changes{"status": {Old: statusPending, New: statusReady}}))
 		return nil
 	})
-	if errors.Is(err, errCompleted) {
-		// Somebody was faster, which is as good.
-		a, err = s.read(ctx, by, in)
-		return api.NewItem(a.version, a.Attachment), err
-	}
 	if err != nil {
 		return nil, err
 	}
-	if a, err = done.Value(); err != nil {
-		return nil, err
+	if done != nil {
+		if a, err = done.Value(); err != nil {
+			return nil, err
+		}
 	}
 	return api.NewItem(a.version, a.Attachment), nil
 }

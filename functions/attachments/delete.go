@@ -26,7 +26,7 @@ type deleteInput struct {
 
 func (s *service) delete(ctx context.Context, by identity.Caller, in *deleteInput) (*api.Empty, error) {
 	err := db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
-		a, err := lockAttachment(tx, in.ID).Await(ctx)
+		a, err := withTask(lockAttachment(tx, in.ID).Await(ctx))
 		if err != nil {
 			return err
 		}

@@ -55,5 +55,5 @@ func (s *service) read(ctx context.Context, by identity.Caller, in *getInput) (r
 	if err != nil {
 		return row{}, err
 	}
-	return found.Value()
+	return withTask(found.Value())
 }

@@ -11,16 +11,11 @@ import (
 	"github.com/coditect/platform/shared/page"
 )
 
-// errCompleted tells that another request completed the attachment.
-var errCompleted = errs.New(errs.Conflict, "completed", "The attachment was completed.")
-
 // broken says what breaking each constraint means to a client.
 var broken = db.Constraints{
 	"attachments_task_fkey": errs.ErrNotFound,
 	"task_deleted":          errs.ErrNotFound,
 	"task_project_archived": errProjectArchived,
-	"attachment_deleted":    errs.ErrNotFound,
-	"attachment_completed":  errCompleted,
 	"storage_of_plan":       errPlanLimit,
 }
 
@@ -33,9 +28,12 @@ const columns = `
 const joinUploader = `
 	join app.memberships m on m.tenant_id = $1 and m.user_id = a.uploaded_by`
 
-const joinProject = `
-	join app.tasks t on t.tenant_id = $1 and t.id = a.task_id and t.deleted_at is null
-	join app.projects p on p.tenant_id = $1 and p.id = t.project_id`
+// projectOf is the status of an attachment's project, null when its task is
+// deleted. As a join, the planner would take every task of the tenant for one
+// way to begin.
+const projectOf = `(
+	select p.status from app.tasks t join app.projects p on p.tenant_id = $1 and p.id = t.project_id
+	 where t.tenant_id = $1 and t.id = a.task_id and t.deleted_at is null)`
 
 func scan(r pgx.CollectableRow) (row, error) { return scanAnd(r) }
 
@@ -50,9 +48,11 @@ func scanAnd(r pgx.CollectableRow, more ...any) (a row, err error) {
 }
 
 func scanWithProject(r pgx.CollectableRow) (row, error) {
-	var status string
+	var status *string
 	a, err := scanAnd(r, &status)
-	a.projectStatus = status
+	if status != nil {
+		a.projectStatus = *status
+	}
 	return a, err
 }
 
@@ -113,39 +113,30 @@ func listAttachments(tx *db.Tx, task ids.ID, status string, at page.Position) *d
 }
 
 func getAttachment(tx *db.Tx, id ids.ID) *db.Row[row] {
-	return db.One(tx, scanWithProject, `select `+columns+`, p.status from app.attachments a `+joinUploader+joinProject+`
+	return db.One(tx, scanWithProject, `select `+columns+`, `+projectOf+` from app.attachments a `+joinUploader+`
 		where a.tenant_id = $1 and a.id = $2 and a.deleted_at is null`, tx.Tenant(), id)
 }
 
-// holdProject keeps the attachment's project as it is until the commit. It
-// comes before the attachment is locked, as deleting a project does it.
-func holdProject(tx *db.Tx, id ids.ID) {
+// lockAttachment reads an attachment for a change. Its project stays as it is,
+// and is locked before the attachment, as deleting a project does.
+func lockAttachment(tx *db.Tx, id ids.ID) *db.Row[row] {
 	db.Exec(tx, `
 		select 1 from app.projects p
 		 where p.tenant_id = $1 and p.id = (
 		   select t.project_id from app.attachments a join app.tasks t on t.tenant_id = $1 and t.id = a.task_id
 		    where a.tenant_id = $1 and a.id = $2)
 		   for share of p`, tx.Tenant(), id)
-}
-
-// lockAttachment reads an attachment for a change.
-func lockAttachment(tx *db.Tx, id ids.ID) *db.Row[row] {
-	holdProject(tx, id)
-	return db.One(tx, scanWithProject, `select `+columns+`, p.status from app.attachments a `+joinUploader+joinProject+`
+	return db.One(tx, scanWithProject, `select `+columns+`, `+projectOf+` from app.attachments a `+joinUploader+`
 		where a.tenant_id = $1 and a.id = $2 and a.deleted_at is null for update of a`, tx.Tenant(), id)
 }
 
-// requirePending locks an attachment and breaks the transaction unless it can
-// be completed.
-func requirePending(tx *db.Tx, id ids.ID) {
-	holdProject(tx, id)
-	db.Guard(tx, `case when a.deleted_at is not null or t.deleted_at is not null then 'attachment_deleted'
-	                   when a.status = 'ready' then 'attachment_completed'
-	                   when p.status = 'archived' then 'task_project_archived' else '' end`,
-		`app.attachments a
-		   join app.tasks t on t.tenant_id = $1 and t.id = a.task_id
-		   join app.projects p on p.tenant_id = $1 and p.id = t.project_id
-		  where a.tenant_id = $1 and a.id = $2 for update of a`, tx.Tenant(), id)
+// withTask is what reading an attachment gave; one whose task is deleted is
+// absent.
+func withTask(a row, err error) (row, error) {
+	if err == nil && a.projectStatus == "" {
+		return row{}, errs.ErrNotFound
+	}
+	return a, err
 }
 
 func completeAttachment(tx *db.Tx, id ids.ID) *db.Row[row] {
