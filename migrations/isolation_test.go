@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -143,8 +144,11 @@ func TestClaimsShowOneKeyAndBelongToTheirOwner(t *testing.T) {
 		('old', 'subdomain', '`+tenantB+`', now() - interval '1 day'), ('held', 'subdomain', '`+tenantB+`', now() + interval '1 day')`)
 	exec(t, owner, `insert into app.stripe_customer_claims values ('cus_a', '`+tenantA+`'), ('cus_b', '`+tenantB+`')`)
 	exec(t, owner, `insert into app.stripe_events (event_id, type, payload, created_at) values ('evt_a', 't', '{}', now()), ('evt_b', 't', '{}', now())`)
+	someone, other := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	exec(t, owner, `insert into app.mail_recipients (address_hash) values ('`+someone+`'), ('`+other+`')`)
+	exec(t, owner, `insert into app.mail_sends (address_hash, message_id, kind) values ('`+someone+`', '`+tenantA+`', 'k'), ('`+other+`', '`+tenantA+`', 'k')`)
 
-	for table, key := range map[string]string{"email_claims": "b@example.com", "host_claims": "bbb", "stripe_customer_claims": "cus_b", "stripe_events": "evt_b"} {
+	for table, key := range map[string]string{"email_claims": "b@example.com", "host_claims": "bbb", "stripe_customer_claims": "cus_b", "stripe_events": "evt_b", "mail_recipients": other, "mail_sends": other} {
 		if n := one[int](t, app, "select count(*) from app."+table); n != 0 {
 			t.Errorf("app.%s: %d rows without a key", table, n)
 		}

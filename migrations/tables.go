@@ -38,6 +38,7 @@ var Tables = map[string]Group{
 	"user_events": User, "user_outbox": User, "user_processed": User, "user_idempotency_keys": User,
 
 	"email_claims": Claim, "host_claims": Claim, "stripe_customer_claims": Claim, "stripe_events": Claim,
+	"mail_recipients": Claim, "mail_sends": Claim,
 
 	"plans": Reference, "permissions": Reference,
 

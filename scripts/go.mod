@@ -99,6 +99,7 @@ replace (
 	github.com/coditect/platform/functions/auth => ../functions/auth
 	github.com/coditect/platform/functions/exporter => ../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../functions/jobs
+	github.com/coditect/platform/functions/mailer => ../functions/mailer
 	github.com/coditect/platform/functions/membersync => ../functions/membersync
 	github.com/coditect/platform/functions/projects => ../functions/projects
 	github.com/coditect/platform/functions/reporter => ../functions/reporter

@@ -101,4 +101,10 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
+require (
+	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
+	github.com/emersion/go-smtp v0.25.1 // indirect
+	github.com/wneessen/go-mail v0.8.1 // indirect
+)
+
 replace github.com/coditect/platform/migrations => ../migrations

@@ -8,6 +8,7 @@ import (
 	"github.com/coditect/platform/functions/auth"
 	"github.com/coditect/platform/functions/exporter"
 	"github.com/coditect/platform/functions/jobs"
+	"github.com/coditect/platform/functions/mailer"
 	"github.com/coditect/platform/functions/membersync"
 	"github.com/coditect/platform/functions/projects"
 	"github.com/coditect/platform/functions/reporter"
@@ -24,12 +25,13 @@ import (
 // openers lists every deployable, by name.
 var openers = []opener{
 	{name: "activity", open: activity.Open, function: activity.Function},
-	{name: "auth", open: auth.Open, function: auth.Function},
 	{name: "attachments", open: attachments.Open, function: attachments.Function},
+	{name: "auth", open: auth.Open, function: auth.Function},
 	{name: "dailysummary", open: dailysummary.Open},
 	{name: "domaincheck", open: domaincheck.Open},
 	{name: "exporter", open: exporter.Open},
 	{name: "jobs", open: jobs.Open, function: jobs.Function},
+	{name: "mailer", open: mailer.Open},
 	{name: "membersync", open: membersync.Open},
 	{name: "outboxrelay", open: outboxrelay.Open},
 	{name: "projects", open: projects.Open, function: projects.Function},

@@ -130,14 +130,16 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	github.com/coditect/platform/functions/mailer v0.0.0
 )
 
 replace (
 	github.com/coditect/platform/functions/activity => ../../functions/activity
-	github.com/coditect/platform/functions/auth => ../../functions/auth
 	github.com/coditect/platform/functions/attachments => ../../functions/attachments
+	github.com/coditect/platform/functions/auth => ../../functions/auth
 	github.com/coditect/platform/functions/exporter => ../../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../../functions/jobs
+	github.com/coditect/platform/functions/mailer => ../../functions/mailer
 	github.com/coditect/platform/functions/membersync => ../../functions/membersync
 	github.com/coditect/platform/functions/projects => ../../functions/projects
 	github.com/coditect/platform/functions/reporter => ../../functions/reporter

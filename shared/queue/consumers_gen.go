@@ -12,6 +12,11 @@ var consumers = []Consumer{
 		Rate: 2, Concurrency: 10,
 	},
 	{
+		Name: "mailer", Queue: "mail", MaxAttempts: 4,
+		MinBackoff: 1 * time.Second, MaxBackoff: 5 * time.Minute, MaxAge: 24 * time.Hour,
+		Rate: 50, Concurrency: 20,
+	},
+	{
 		Name: "membersync", Topic: "events", Ordered: false, MaxAttempts: 20,
 		MinBackoff: 10 * time.Second, MaxBackoff: 10 * time.Minute, MaxAge: 24 * time.Hour,
 		Concurrency: 40,

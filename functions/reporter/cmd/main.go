@@ -7,4 +7,4 @@ import (
 	"github.com/coditect/platform/shared/serve/host"
 )
 
-func main() { host.Main("Exporter", reporter.Open) }
+func main() { host.Main("Reporter", reporter.Open) }

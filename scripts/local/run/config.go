@@ -21,6 +21,7 @@ type Config struct {
 	Tasks   string        `env:"TASKS_ENDPOINT"`   // host:port of Cloud Tasks' API
 	PubSub  string        `env:"PUBSUB_ENDPOINT"`  // host:port of Pub/Sub's API
 	Objects string        `env:"OBJECTS_URL"`      // of a bucket
+	Mail    string        `env:"MAIL_URL"`         // of a mail server
 	Project string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
 
 	// Ports of embedded parts; 0 chooses and remembers.
@@ -28,6 +29,7 @@ type Config struct {
 	PgBouncerPort int `env:"PGBOUNCER_PORT"`
 	RedisPort     int `env:"REDIS_PORT"`
 	StandinPort   int `env:"STANDIN_PORT"`
+	MailPort      int `env:"MAIL_PORT"`
 }
 
 // Validate refuses a database that is given in part.
@@ -43,7 +45,7 @@ func (c Config) Validate() error {
 		errs = append(errs, config.Invalid("DATABASE_URL", "SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL go together: give all three, or none to have a database started"))
 	}
 	for name, port := range map[string]int{
-		"PORT": c.Port, "PG_PORT": c.PostgresPort, "PGBOUNCER_PORT": c.PgBouncerPort, "REDIS_PORT": c.RedisPort, "STANDIN_PORT": c.StandinPort,
+		"PORT": c.Port, "PG_PORT": c.PostgresPort, "PGBOUNCER_PORT": c.PgBouncerPort, "REDIS_PORT": c.RedisPort, "STANDIN_PORT": c.StandinPort, "MAIL_PORT": c.MailPort,
 	} {
 		if port < 0 || port > 65535 {
 			errs = append(errs, config.Invalid(name, "is not a port"))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/coditect/platform/scripts/local/cloud"
+	"github.com/coditect/platform/shared/standin/mailbox"
 )
 
 // localOnly is where what exists on a laptop only is found.
@@ -24,6 +25,9 @@ func (p *parts) front(platform *Platform) http.Handler {
 	m := http.NewServeMux()
 	if p.cloud != nil {
 		m.Handle(cloud.OIDCPath+"/", p.cloud.Handler())
+	}
+	if p.mailbox != nil {
+		m.Handle(mailbox.Prefix, p.mailbox.Handler())
 	}
 	if p.objects != nil {
 		m.Handle(objectsPath, p.objects)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/coditect/platform/shared/blob"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/secrets/manager"
+	"github.com/coditect/platform/shared/standin/mailbox"
 	"github.com/coditect/platform/shared/standin/objects"
 )
 
@@ -33,6 +35,7 @@ const (
 	firstPgBouncer = 26432
 	firstRedis     = 26379
 	firstStandin   = 18085
+	firstMail      = 12525
 )
 
 // parts are the things that the platform needs around it.
@@ -46,6 +49,7 @@ type parts struct {
 	cloud    *cloud.Cloud       // the stand-ins of cloud services
 	source   *manager.Source    // the given secrets; nil when served here
 	objects  http.Handler       // nil when given
+	mailbox  *mailbox.Box       // nil when a mail server is given
 }
 
 // lookup is the functions' environment: what was started, else what the person
@@ -76,7 +80,28 @@ func (p *parts) start(ctx context.Context) error {
 		}
 		p.env["REDIS_URL"] = fmt.Sprintf("redis://127.0.0.1:%d/0", port)
 	}
+	if p.cfg.Mail == "" {
+		if err := p.startMailbox(ports); err != nil {
+			return err
+		}
+	}
 	return p.startCloud(ctx, ports)
+}
+
+// startMailbox takes the platform's mail instead of sending it. The messages
+// stay in the home.
+func (p *parts) startMailbox(ports *state.Ports) error {
+	_, err := ports.Bind("mailbox", p.cfg.MailPort, firstMail, state.Free, func(port int) (err error) {
+		p.mailbox, err = mailbox.Open(fmt.Sprintf("127.0.0.1:%d", port), mailbox.WithDir(p.Home.Path("mail")))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("mailbox: %w: %d", state.ErrPortTaken, port)
+		}
+		return err
+	})
+	if err == nil {
+		p.env["MAIL_URL"] = p.mailbox.URL()
+	}
+	return err
 }
 
 // startCloud serves the cloud's APIs. Of secrets, the home's are served or,
@@ -138,6 +163,10 @@ func (p *parts) mount(ctx context.Context) error {
 func (p *parts) announce(port string) error {
 	p.offer("TOKEN_ISSUER", "http://localhost:"+port)
 	p.offer("JWKS_URL", "http://127.0.0.1:"+port+"/.well-known/jwks.json")
+	p.offer("MAIL_FROM", "Coditect <no-reply@coditect.localhost>")
+	p.offer("APP_URL", "http://localhost:"+port+mailbox.LinkPath)
+	p.offer("API_URL", "http://localhost:"+port)
+	p.offer("DEPLOYMENT_ENVIRONMENT", "local")
 	p.offer("RELAY_URL", "http://127.0.0.1:"+port+functionsPath+"outboxrelay")
 	if p.cloud != nil {
 		p.offer("PUSH_JWKS_URL", "http://127.0.0.1:"+port+cloud.KeysPath)
@@ -280,6 +309,9 @@ func (p *parts) stop(ctx context.Context) error {
 	if p.cloud != nil {
 		faults = append(faults, p.cloud.Close())
 	}
+	if p.mailbox != nil {
+		faults = append(faults, p.mailbox.Close())
+	}
 	if p.redis != nil {
 		p.redis.close()
 	}
@@ -297,6 +329,9 @@ func (p *parts) table(address string) {
 	line("API", address+"/api/v1/")
 	line("documentation", address+"/api/docs/")
 	line("health", address+"/health/")
+	if p.mailbox != nil {
+		line("mail", address+mailbox.Prefix)
+	}
 	if d := p.database; d != nil {
 		line("PostgreSQL", fmt.Sprintf("127.0.0.1:%d, database %s (make psql)", d.Port, Database))
 		line("PgBouncer", fmt.Sprintf("127.0.0.1:%d, transaction mode", d.PoolPort))

@@ -105,6 +105,9 @@ func (s *Server) build(parent string, in *pb.Task, now time.Time) (*task, error)
 	if len(hr.GetBody()) > 0 && !slices.Contains([]string{"POST", "PUT", "PATCH"}, t.method) {
 		return nil, invalid("A body is not allowed with the method %s.", t.method)
 	}
+	if pb.HttpMethod_name[int32(hr.GetHttpMethod())] == "" {
+		return nil, invalid("Task.httpRequest.httpMethod is not known.")
+	}
 	if hr.GetOidcToken() != nil && (s.tokens == nil || hr.GetOidcToken().GetServiceAccountEmail() == "") {
 		return nil, invalid("Task.httpRequest.oidcToken needs a service account, and this server a signer.")
 	}

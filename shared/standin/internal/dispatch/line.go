@@ -57,7 +57,8 @@ func NewLine(limit int, perSecond float64, burst int) *Line {
 func (l *Line) Limit(limit int, perSecond float64, burst int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.limit = limit
+	// The next one waits by the new rate, not by the one that was.
+	l.limit, l.grant = limit, time.Time{}
 	allowed := rate.Limit(perSecond)
 	if perSecond <= 0 {
 		allowed = rate.Inf

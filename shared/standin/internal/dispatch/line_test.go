@@ -110,6 +110,24 @@ func TestRateHoldsThroughNudges(t *testing.T) {
 	}
 }
 
+// A queue that was nearly stopped goes on at once when its rate is raised.
+func TestANewRateHoldsAtOnce(t *testing.T) {
+	t.Parallel()
+	l := NewLine(10, 0.001, 1)
+	defer l.Close()
+	ran := make(chan struct{}, 2)
+	for range 2 {
+		l.Put(&Item{Do: func(context.Context) { ran <- struct{}{} }}, time.Now())
+	}
+	<-ran
+	l.Limit(10, 0, 1)
+	select {
+	case <-ran:
+	case <-time.After(10 * time.Second):
+		t.Error("the second waits for the old rate")
+	}
+}
+
 func TestClose(t *testing.T) {
 	t.Parallel()
 	l := NewLine(1, 0, 1)
