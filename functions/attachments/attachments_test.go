@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -269,7 +270,7 @@ func TestBeginIsRefused(t *testing.T) {
 func TestNamesAndTypes(t *testing.T) {
 	f := setup(t)
 	for given, want := range map[string]string{
-		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\temp\b.doc`: "b.doc", "a\tb\u007f.txt": "ab.txt", " .env ": ".env",
+		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\temp\b.doc`: "b.doc", "a\tb\u007f.txt": "ab.txt", "\t.env": ".env",
 		"in\u202evoice.exe": "invoice.exe", strings.Repeat("ü", 255): strings.Repeat("ü", 255), "日本.pdf": "日本.pdf",
 	} {
 		if got := f.do(t, f.owner, http.MethodPost, f.path, file(given, 1, "text/plain")).Want(t, http.StatusCreated).String(t, "filename"); got != want {
@@ -554,9 +555,7 @@ func TestOpenNeedsItsEnvironment(t *testing.T) {
 			if name == "no environment" {
 				break
 			}
-			for k, v := range m {
-				vars[k] = v
-			}
+			maps.Copy(vars, m)
 		}
 		if _, err := attachments.Open(t.Context(), config.Map(vars)); err == nil {
 			t.Errorf("opened with %s", name)

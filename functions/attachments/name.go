@@ -28,7 +28,7 @@ var mediaType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a
 
 // plainValue is a parameter that every store signs alike: they fold the spaces
 // of a header in ways of their own.
-var plainValue = regexp.MustCompile(`^[!-~]+$`)
+var plainValue = regexp.MustCompile(`^[\x21-\x7e]+$`)
 
 // cleanType is a media type in its one form, so that what was signed, sent and
 // stored can be compared. It is false for what is none.
