@@ -44,14 +44,13 @@ func Build(ctx context.Context, root, cache string, out io.Writer) (Programs, er
 	b := builder{root: root, cache: cache, out: out, of: len(list) + 1}
 	var p Programs
 	for _, f := range list {
-		if f.Kind != deployables.KindHTTP {
-			continue // The router is not in front of it.
-		}
 		binary, err := b.function(ctx, f)
 		if err != nil {
 			return Programs{}, fmt.Errorf("build %s: %w", f.Name, err)
 		}
-		p.Functions = append(p.Functions, Program{Name: f.Name, Binary: binary, Entry: f.Entry, Secrets: f.Secrets, Database: f.Database})
+		p.Functions = append(p.Functions, Program{
+			Name: f.Name, Routed: f.Kind == deployables.KindHTTP, Binary: binary, Entry: f.Entry, Secrets: f.Secrets, Database: f.Database,
+		})
 	}
 	if p.Router, err = b.router(ctx); err != nil {
 		return Programs{}, fmt.Errorf("build the router: %w", err)
@@ -68,7 +67,7 @@ type builder struct {
 // tell prints how far it is.
 func (b *builder) tell(name, what string, began time.Time) {
 	b.at++
-	fmt.Fprintf(b.out, "[%d/%d] %-10s %s, %.1f s\n", b.at, b.of, name, what, time.Since(began).Seconds())
+	fmt.Fprintf(b.out, "[%d/%d] %-12s %s, %.1f s\n", b.at, b.of, name, what, time.Since(began).Seconds())
 }
 
 func (b *builder) function(ctx context.Context, f deployables.Function) (string, error) {

@@ -65,7 +65,7 @@ func players() Programs {
 	if err != nil {
 		return Programs{}
 	}
-	return Programs{Functions: []Program{{Name: "tasks", Binary: self, Entry: "Tasks"}, {Name: "users", Binary: self, Entry: "Users"}}, Router: self}
+	return Programs{Functions: []Program{{Name: "tasks", Binary: self, Entry: "Tasks", Routed: true}, {Name: "users", Binary: self, Entry: "Users", Routed: true}}, Router: self}
 }
 
 func plain(t *testing.T) state.Home {

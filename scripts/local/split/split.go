@@ -36,6 +36,7 @@ type Program struct {
 	Name   string
 	Binary string
 	Entry  string // what it registers with the functions framework
+	Routed bool   // the router is in front of it
 	// Secrets and Database are its entry's in functions.json: a process gets no
 	// others.
 	Secrets  []string
@@ -111,20 +112,24 @@ func (f *Fleet) Compose(ctx context.Context, lookup config.Lookup) (_ *run.Platf
 	if err != nil {
 		return nil, err
 	}
-	var upstreams []string
+	var addresses, upstreams []string
 	for _, p := range relayLast(f.Programs.Functions) {
 		vars, err := f.env.function(p)
 		if err != nil {
 			return nil, err
 		}
 		if p.Name == relay {
-			vars = append(vars, "FUNCTION_URLS="+strings.Join(upstreams, ","))
+			vars = append(vars, "FUNCTION_URLS="+strings.Join(addresses, ","))
 		}
 		c, err := f.start(ctx, ports, p.Name, p.Binary, firstFunction, vars)
 		if err != nil {
 			return nil, err
 		}
-		upstreams = append(upstreams, p.Name+"="+c.address())
+		at := p.Name + "=" + c.address()
+		addresses = append(addresses, at)
+		if p.Routed {
+			upstreams = append(upstreams, at)
+		}
 	}
 	f.edge = len(f.children)
 	vars, err := f.env.router(strings.Join(upstreams, ","), f.Address(relay))

@@ -3,6 +3,7 @@ package split
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coditect/platform/scripts/deployables"
 	"github.com/coditect/platform/scripts/local/process"
 	"github.com/coditect/platform/scripts/local/run"
 	"github.com/coditect/platform/scripts/local/state"
@@ -79,11 +81,15 @@ func start(t *testing.T, fleet *Fleet, out *screen) (url string, stop func()) {
 			port = p
 		}
 	}
+	functions, err := deployables.Load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
 		done <- run.Run(ctx, run.Options{
-			Home: fleet.Home, Out: out, Compose: fleet.Compose, Lookup: config.Map(map[string]string{"PORT": strconv.Itoa(port)}),
+			Home: fleet.Home, Out: out, Compose: fleet.Compose, Functions: functions, Lookup: config.Map(map[string]string{"PORT": strconv.Itoa(port)}),
 			Tools: tools.Finder{PGBin: os.Getenv("PG_BIN"), PgBouncer: os.Getenv("PGBOUNCER_BIN"), Unpacked: os.Getenv("CODITECT_TOOLS")},
 		})
 	}()
@@ -95,7 +101,7 @@ func start(t *testing.T, fleet *Fleet, out *screen) (url string, stop func()) {
 	})
 	t.Cleanup(stop)
 	var ended error
-	err := process.Poll(ctx, 2*time.Minute, func() bool {
+	err = process.Poll(ctx, 2*time.Minute, func() bool {
 		select {
 		case ended = <-done:
 			done <- ended
@@ -132,6 +138,7 @@ func TestSplit(t *testing.T) {
 	p := platform.At(url)
 
 	t.Run("the journey", func(t *testing.T) { p.Journey(t) })
+	t.Run("work behind the answers", func(t *testing.T) { background(t, url) })
 	t.Run("both routers served it", func(t *testing.T) {
 		for _, router := range []string{"router-1", "router-2"} {
 			if n := served(out, router); n < 5 {
@@ -230,4 +237,44 @@ func register(t *testing.T, p *platform.Platform) (token string) {
 		"email": ids.New().String() + "@example.com", "password": "correct horse battery", "first_name": "Ada", "last_name": "Lovelace",
 		"subdomain": "s" + strings.ReplaceAll(ids.New().String(), "-", ""),
 	}}).Want(t, http.StatusCreated).String(t, "access_token")
+}
+
+// background registers somebody and waits for their mail: router, relay, queue,
+// mailer, each a process, and the mailbox.
+func background(t *testing.T, url string) {
+	t.Helper()
+	const to = "split@example.com"
+	body := `{"email":"` + to + `","password":"correct horse battery","first_name":"Ada","last_name":"Lovelace"}`
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/auth/register/", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close() //nolint:errcheck // Its status is all that matters.
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("register: %s", resp.Status)
+	}
+	var last string
+	err = process.Poll(t.Context(), 30*time.Second, func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/_local/mail/api/messages/?to="+to, http.NoBody)
+		if err != nil {
+			return false
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		last = string(raw)
+		return err == nil && strings.Contains(last, "Verify your address")
+	})
+	if err != nil {
+		t.Errorf("no mail: %v\n%s", err, last)
+	}
 }
