@@ -89,7 +89,13 @@ func TestEveryOperation(t *testing.T) {
 				send(func(in *functest.Request) { in.Header = with(in.Header, "Content-Type", "text/plain") }).Want(t, http.StatusUnsupportedMediaType)
 				send(func(in *functest.Request) { in.Body = `{"a":"` + strings.Repeat("x", int(op.MaxBody)) + `"}` }).Want(t, http.StatusRequestEntityTooLarge)
 			}
-			send(func(in *functest.Request) { in.Path += "?no_such_parameter=1" }).Want(t, http.StatusBadRequest)
+			send(func(in *functest.Request) {
+				sign := "?"
+				if strings.Contains(in.Path, "?") {
+					sign = "&"
+				}
+				in.Path += sign + "no_such_parameter=1"
+			}).Want(t, http.StatusBadRequest)
 
 			ok := send(func(*functest.Request) {})
 			if ok.Status != op.Status {

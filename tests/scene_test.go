@@ -13,6 +13,7 @@ import (
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
 	maillink "github.com/coditect/platform/shared/mail/link"
+	"github.com/coditect/platform/shared/secrets"
 	"github.com/coditect/platform/tests/platform"
 )
 
@@ -151,6 +152,13 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		email := s.newcomer(t)
 		s.Send(t, functest.Request{Method: http.MethodPost, Path: "/api/v1/auth/password-reset/", Body: map[string]any{"email": email}}).Want(t, http.StatusAccepted)
 		in.Body = map[string]any{"token": s.mailed(t, email, identity.PasswordToken, "password_reset"), "password": password + " 2"}
+	case "unsubscribe":
+		ring, err := secrets.ParseRing([]byte(s.Vars["ENVELOPE_KEYS"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SQL(t, `update app.profiles set digest_enabled = true where user_id = $1`, s.owner.UserID)
+		in.Path += "?token=" + maillink.Unsubscribe(ring, time.Now(), s.owner.UserID, s.owner.TenantID).Reveal()
 	case "change-password":
 		s.equip(t)
 		in.Body = map[string]any{"current_password": password, "new_password": password + " 2"}

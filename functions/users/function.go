@@ -43,6 +43,7 @@ func (s *service) operations() []api.Operation {
 		api.New(changeEmailSpec, s.changeEmail),
 		api.New(confirmEmailSpec, s.confirmEmail),
 		api.New(deleteMeSpec, s.deleteMe),
+		api.New(unsubscribeSpec, s.unsubscribe),
 	}
 }
 

@@ -43,6 +43,11 @@ func requirePassword(tx *db.Tx, hash string) {
 		`app.users u left join app.credentials c on c.user_id = $1 where u.user_id = $1`, tx.User(), hash)
 }
 
+// stopDigests counts whether there was something to stop.
+func stopDigests(tx *db.Tx) *db.Tag {
+	return db.Exec(tx, `update app.profiles set digest_enabled = false, updated_at = now() where user_id = $1 and digest_enabled`, tx.User())
+}
+
 // voidLinks ends the links of those kinds that are open.
 func voidLinks(tx *db.Tx, kinds ...string) {
 	db.Exec(tx, `

@@ -110,6 +110,7 @@ type action struct {
 	Title, Path string
 	Fields      []field
 	SignedIn    bool // needs an access token, too
+	InQuery     bool // takes its token in the address
 }
 
 type field struct{ Name, Label, Type string }
@@ -117,6 +118,7 @@ type field struct{ Name, Label, Type string }
 var actions = map[string]*action{
 	"verify-email":   {Title: "Verify your address", Path: "/api/v1/auth/verify-email/"},
 	"reset-password": {Title: "Choose a new password", Path: "/api/v1/auth/password-reset/confirm/", Fields: []field{{"password", "New password", "password"}}},
+	"unsubscribe":    {Title: "Stop the daily summaries", Path: "/api/v1/users/unsubscribe/", InQuery: true},
 	"confirm-email":  {Title: "Confirm your new address", Path: "/api/v1/users/me/email/confirm/", SignedIn: true},
 	"accept-invitation": {Title: "Accept the invitation", Path: "/api/v1/users/invitations/accept/", Fields: []field{
 		{"password", "Password", "password"}, {"first_name", "First name", "text"}, {"last_name", "Last name", "text"},

@@ -11,8 +11,10 @@ document.getElementById("send").addEventListener("click", async () => {
       body[input.name] = input.value;
     }
   }
+  const call = "query" in form.dataset ? [form.dataset.path + location.search, { method: "POST" }]
+    : [form.dataset.path, { method: "POST", headers, body: JSON.stringify(body) }];
   try {
-    const response = await fetch(form.dataset.path, { method: "POST", headers, body: JSON.stringify(body) });
+    const response = await fetch(...call);
     const text = await response.text();
     let detail = text;
     try { detail = JSON.stringify(JSON.parse(text), null, 2); } catch { /* not JSON: as it came */ }
