@@ -168,3 +168,24 @@ func TestCounts(t *testing.T) {
 		t.Errorf("PATCH answered %s, GET %s", changed.Body, read.Body)
 	}
 }
+
+// Files that go and come back with their project are counted so; those that
+// were gone before, or of another project, are not.
+func TestStorageFollowsTheProject(t *testing.T) {
+	f := setup(t)
+	made, neighbour := f.create(t, f.owner, "Apollo"), f.create(t, f.owner, "Neighbour").String(t, "id")
+	f.holding(t, made.String(t, "id"))
+	f.holding(t, neighbour)
+	f.SQL(t, `update app.attachments set status = 'ready', ready_at = now(), size = 7`)
+	alive := f.count(t, `select count(*) from app.attachments a join app.tasks t on t.tenant_id = a.tenant_id and t.id = a.task_id
+		where t.project_id = $1 and a.deleted_at is null`, made.String(t, "id"))
+	used := func() int { return f.count(t, `select coalesce(sum(quantity), 0) from app.usage_records`) }
+	f.do(t, f.owner, http.MethodDelete, made.Header.Get("Location"), nil).Want(t, http.StatusNoContent)
+	if n := used(); alive == 0 || n != -7*alive {
+		t.Errorf("%d bytes after the deletion of %d files", n, alive)
+	}
+	f.do(t, f.owner, http.MethodPost, made.Header.Get("Location")+"restore/", nil).Want(t, http.StatusOK)
+	if n := used(); n != 0 {
+		t.Errorf("%d bytes after the restoration", n)
+	}
+}

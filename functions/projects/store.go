@@ -102,7 +102,22 @@ func deleteProject(tx *db.Tx, id, deletion ids.ID) {
 			 where tenant_id = $1 and deleted_at is null
 			   and task_id in (select t.id from app.tasks t where t.tenant_id = $1 and t.deletion_id = $2)`, tx.Tenant(), deletion)
 	}
+	countStorage(tx, deletion, deletion, -1)
 	forgetCounts(tx, id)
+}
+
+// countStorage notes that the files which one deletion took came into use, or
+// went out of it (sign -1). cause is unique to what happened, so that a repeat
+// adds nothing; the conflict clause is also what lets Citus insert for a role
+// under row policies.
+func countStorage(tx *db.Tx, cause, deletion ids.ID, sign int) {
+	db.Exec(tx, `
+		insert into app.usage_records (tenant_id, id, metric, day, quantity)
+		select a.tenant_id, $2::uuid, 'storage_bytes', (now() at time zone 'utc')::date, ($4::int * sum(a.size))::bigint
+		  from app.attachments a
+		 where a.tenant_id = $1 and a.deletion_id = $3 and a.status = 'ready'
+		 group by a.tenant_id
+		on conflict (tenant_id, id) do nothing`, tx.Tenant(), cause, deletion, sign)
 }
 
 func forgetCounts(tx *db.Tx, id ids.ID) {
@@ -111,6 +126,7 @@ func forgetCounts(tx *db.Tx, id ids.ID) {
 
 // restoreProject undoes one deletion.
 func restoreProject(tx *db.Tx, id, deletion ids.ID) {
+	countStorage(tx, ids.New(), deletion, 1)
 	db.Exec(tx, `
 		update app.projects set deleted_at = null, deletion_id = null, version = version + 1, updated_at = now()
 		 where tenant_id = $1 and id = $2 and deletion_id = $3`, tx.Tenant(), id, deletion)

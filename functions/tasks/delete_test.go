@@ -124,3 +124,26 @@ func TestWritesRaceWithArchiving(t *testing.T) {
 		t.Errorf("%d tasks were made in an archived project", after-n)
 	}
 }
+
+// Files that go and come back with their task are counted so.
+func TestStorageFollowsTheTask(t *testing.T) {
+	f := setup(t)
+	at := f.create(t, f.owner, "a")
+	id := strings.Split(at, "/")[4]
+	f.SQL(t, `insert into app.attachments (tenant_id, id, task_id, uploaded_by, filename, size, content_type, object_key, status, ready_at)
+		select $1, gen_random_uuid(), $2, $3, 'f', s, 'text/plain', 'k' || s, case when s < 100 then 'ready' else 'pending' end, case when s < 100 then now() end
+		  from unnest(array[10, 20, 100]) s`, f.owner.TenantID, id, f.owner.UserID)
+	used := func() int {
+		return f.count(t, `select coalesce(sum(quantity), 0) from app.usage_records where metric = 'storage_bytes'`)
+	}
+	for range 2 {
+		f.do(t, f.owner, http.MethodDelete, at, nil).Want(t, http.StatusNoContent)
+		if n := used(); n != -30 {
+			t.Errorf("%d bytes after the deletion", n)
+		}
+		f.do(t, f.owner, http.MethodPost, at+"restore/", nil).Want(t, http.StatusOK)
+		if n := used(); n != 0 {
+			t.Errorf("%d bytes after the restoration", n)
+		}
+	}
+}

@@ -229,11 +229,27 @@ func deleteTask(tx *db.Tx, id, deletion ids.ID) {
 			update app.`+table+` set deleted_at = now(), deletion_id = $3, version = version + 1, updated_at = now()
 			 where tenant_id = $1 and task_id = $2 and deleted_at is null`, tx.Tenant(), id, deletion)
 	}
+	countStorage(tx, deletion, id, deletion, -1)
+}
+
+// countStorage notes that files of a task which one deletion took came into
+// use, or went out of it (sign -1). cause is unique to what happened, so that a
+// repeat adds nothing; the conflict clause is also what lets Citus insert for a
+// role under row policies.
+func countStorage(tx *db.Tx, cause, task, deletion ids.ID, sign int) {
+	db.Exec(tx, `
+		insert into app.usage_records (tenant_id, id, metric, day, quantity)
+		select a.tenant_id, $2::uuid, 'storage_bytes', (now() at time zone 'utc')::date, ($5::int * sum(a.size))::bigint
+		  from app.attachments a
+		 where a.tenant_id = $1 and a.task_id = $3 and a.deletion_id = $4 and a.status = 'ready'
+		 group by a.tenant_id
+		on conflict (tenant_id, id) do nothing`, tx.Tenant(), cause, task, deletion, sign)
 }
 
 // restoreTask undoes for one task the deletion that took it; when that was its
 // project's, the rest of what it took stays deleted.
 func restoreTask(tx *db.Tx, id, deletion ids.ID) {
+	countStorage(tx, ids.New(), id, deletion, 1)
 	db.Exec(tx, `
 		update app.tasks set deleted_at = null, deletion_id = null, version = version + 1, updated_at = now()
 		 where tenant_id = $1 and id = $2 and deletion_id = $3`, tx.Tenant(), id, deletion)
