@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	cloud.google.com/go/pubsub/v2 v2.8.1
 	github.com/coditect/platform/functions/all v0.0.0
+	github.com/coditect/platform/functions/mailer v0.0.0
 	github.com/coditect/platform/functions/tasks v0.0.0
 	github.com/coditect/platform/migrations v0.0.0
 	github.com/coditect/platform/router v0.0.0
@@ -64,7 +65,6 @@ require (
 	github.com/coditect/platform/functions/auth v0.0.0 // indirect
 	github.com/coditect/platform/functions/exporter v0.0.0 // indirect
 	github.com/coditect/platform/functions/jobs v0.0.0 // indirect
-	github.com/coditect/platform/functions/mailer v0.0.0 // indirect
 	github.com/coditect/platform/functions/membersync v0.0.0 // indirect
 	github.com/coditect/platform/functions/projects v0.0.0 // indirect
 	github.com/coditect/platform/functions/reporter v0.0.0 // indirect
@@ -75,6 +75,8 @@ require (
 	github.com/coditect/platform/schedulers/retention v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/rotation v0.0.0 // indirect
 	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
+	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
+	github.com/emersion/go-smtp v0.25.1 // indirect
 	github.com/envoyproxy/go-control-plane/envoy v1.39.1-0.20260819172001-e6e3fd93e4be // indirect
 	github.com/envoyproxy/protoc-gen-validate v1.3.3 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
