@@ -60,7 +60,7 @@ func Default() Options {
 // Quick makes a run of seconds of o: it shows that everything works, and its
 // figures say nothing.
 func (o Options) Quick() Options {
-	o.Size, o.Conns, o.Rounds, o.Warm, o.Length, o.Starts = stage.Quick, 4, 1, 50*time.Millisecond, 300*time.Millisecond, 1
+	o.Size, o.Conns, o.Rounds, o.Warm, o.Length, o.Starts = stage.Quick, 4, 1, 100*time.Millisecond, time.Second, 1
 	o.Few, o.Many, o.Crowd = 100, 1000, 1000
 	return o
 }

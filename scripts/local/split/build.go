@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +27,13 @@ const unused = 7 * 24 * time.Hour
 // Build stages every function of the checkout at root as for a deployment,
 // builds each archive as the cloud does, and the router. What was built from
 // the same bytes before is taken from cache, a folder. One after another: each
-// build uses all cores.
-func Build(ctx context.Context, root, cache string, out io.Writer) (Programs, error) {
+// build uses all cores. only names the functions to build; none means all.
+func Build(ctx context.Context, root, cache string, out io.Writer, only ...string) (Programs, error) {
 	list, err := deployables.Load(root)
 	if err != nil {
 		return Programs{}, err
 	}
+	list = slices.DeleteFunc(list, func(f deployables.Function) bool { return len(only) > 0 && !slices.Contains(only, f.Name) })
 	if err := state.Mkdir(cache); err != nil {
 		return Programs{}, err
 	}
