@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -393,9 +394,9 @@ func (s *service) digest(ctx context.Context, d worker.Delivery[queue.Digest]) e
 }
 
 func (s *service) summary(m member, o organization, date string, tasks []task, token string) letter {
-	count, more := fmt.Sprint(len(tasks)), []string(nil)
+	count, more := strconv.Itoa(len(tasks)), []string(nil)
 	if len(tasks) > digestLength {
-		tasks, count, more = tasks[:digestLength], "more than "+fmt.Sprint(digestLength), []string{"There are more; these are the most urgent."}
+		tasks, count, more = tasks[:digestLength], "more than "+strconv.Itoa(digestLength), []string{"There are more; these are the most urgent."}
 	}
 	rows := make([]row, len(tasks))
 	for i, t := range tasks {

@@ -3,6 +3,7 @@ package tasks_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,7 +109,7 @@ func TestBulk(t *testing.T) {
 		"no title":    {[]map[string]any{{"title": "a"}, {"title": ""}}, "body.tasks[1].title"},
 		"no such day": {[]map[string]any{{"title": "a"}, {"title": "b", "due_date": "0000-01-01"}}, "body.tasks[1].due_date"},
 		"none":        {[]map[string]any{}, "body.tasks"},
-		"too many":    {append(many, many[0]), "body.tasks"},
+		"too many":    {slices.Concat(many, many[:1]), "body.tasks"},
 	} {
 		r := f.do(t, f.owner, http.MethodPost, path, map[string]any{"tasks": c.tasks})
 		if r.Status != http.StatusUnprocessableEntity || r.String(t, "errors.0.location") != c.location {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -393,10 +394,7 @@ func TestCallers(t *testing.T) {
 		t.Errorf("%d messages wait", due)
 	}
 	for name, value := range map[string]string{"FUNCTION_URLS": "mailer=ftp://x", "FUNCTION_URL": "{name}", "RELAY_POLL": "0s"} {
-		vars := map[string]string{}
-		for k, v := range f.Vars {
-			vars[k] = v
-		}
+		vars := maps.Clone(f.Vars)
 		vars[name] = value
 		if _, err := OpenWith(config.Map(vars), registry(t)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s=%s: %v", name, value, err)

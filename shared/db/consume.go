@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,13 +114,11 @@ func Consume(ctx context.Context, d *DB, r Receipt, fn func(*Tx) error) error {
 }
 
 func merged(a, b Constraints) Constraints {
-	out := make(Constraints, len(a)+len(b))
-	for k, v := range a {
-		out[k] = v
+	out := maps.Clone(a)
+	if out == nil {
+		out = Constraints{}
 	}
-	for k, v := range b {
-		out[k] = v
-	}
+	maps.Copy(out, b)
 	return out
 }
 

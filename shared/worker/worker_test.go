@@ -196,7 +196,7 @@ func TestOnce(t *testing.T) {
 	for _, kind := range []queue.Kind[work]{plain, alone} {
 		t.Run(kind.Kind, func(t *testing.T) {
 			t.Parallel()
-			h := f.open(t, "tester", worker.On(kind, func(ctx context.Context, d worker.Delivery[work]) error { return say(ctx, d) }))
+			h := f.open(t, "tester", worker.On(kind, say))
 			m := kind.Message("", work{"hello"})
 			env := f.Enqueue(t, f.owner.TenantID, ids.Nil, m)
 			var all sync.WaitGroup
@@ -294,7 +294,7 @@ func TestExclusive(t *testing.T) {
 // part once.
 func TestListeners(t *testing.T) {
 	f := setup(t)
-	hears := worker.On(event, func(ctx context.Context, d worker.Delivery[work]) error { return say(ctx, d) })
+	hears := worker.On(event, say)
 	one, two := f.open(t, "one", hears), f.open(t, "two") // two has no use for it
 	m := event.Message("", work{})
 	env := f.Enqueue(t, f.owner.TenantID, ids.Nil, m)
@@ -344,7 +344,7 @@ func TestPersonAndTrace(t *testing.T) {
 // are no messages.
 func TestRefusals(t *testing.T) {
 	f := setup(t)
-	h := f.open(t, "tester", worker.On(plain, func(ctx context.Context, d worker.Delivery[work]) error { return say(ctx, d) }))
+	h := f.open(t, "tester", worker.On(plain, say))
 	m := other.Message("", work{})
 	env := f.Enqueue(t, f.owner.TenantID, ids.Nil, m)
 	f.Deliver(t, h, "tester", env, 1).Want(t, http.StatusInternalServerError)
@@ -375,7 +375,7 @@ func TestDatabaseDown(t *testing.T) {
 	f.Vars["DATABASE_URL"] = "postgres://x:y@127.0.0.1:1/none"
 	f.Vars["DATABASE_ACQUIRE_TIMEOUT"] = "200ms"
 	h := f.open(t, "tester",
-		worker.On(plain, func(ctx context.Context, d worker.Delivery[work]) error { return say(ctx, d) }),
+		worker.On(plain, say),
 		worker.On(alone, func(context.Context, worker.Delivery[work]) error {
 			t.Error("ran without being taken")
 			return nil

@@ -186,7 +186,7 @@ func (c *Cloud) Call(ctx context.Context, at time.Time, job, endpoint string) er
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // Nothing is read from it.
+	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
 		return fmt.Errorf("%s answered %s", job, resp.Status)
 	}
@@ -198,5 +198,8 @@ func (c *Cloud) Close() error {
 	c.tasks.Close()
 	c.pubsub.Close()
 	c.server.Stop()
-	return <-c.done
+	if err := <-c.done; !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil // stopped before it had begun to serve
 }

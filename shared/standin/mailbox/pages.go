@@ -39,7 +39,7 @@ func (b *Box) Handler() http.Handler {
 	mux.HandleFunc("GET "+Prefix+"messages/{id}/{$}", b.found(func(w http.ResponseWriter, m Message) { show(w, http.StatusOK, "message.html", m) }))
 	mux.HandleFunc("GET "+Prefix+"messages/{id}/raw/{$}", b.found(func(w http.ResponseWriter, m Message) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte(m.Raw)) //nolint:gosec // plain text, with nosniff
+		_, _ = w.Write([]byte(m.Raw))
 	}))
 	mux.HandleFunc("GET "+Prefix+"api/messages/{$}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, map[string]any{"results": b.Messages(r.URL.Query().Get("to"))})

@@ -58,7 +58,8 @@ func openStore(dir string, keep int) (*store, error) {
 	}
 	// Ids are UUIDv7: their order is that of arrival.
 	slices.SortFunc(s.messages, func(a, b kept) int { return cmp.Compare(a.ID, b.ID) })
-	return s, s.trim()
+	err = s.trim()
+	return s, err
 }
 
 func (s *store) add(from string, to []string, raw []byte) error {
