@@ -153,7 +153,8 @@ func readMessage(r io.Reader) (kind byte, whole []byte, err error) {
 	if _, err := io.ReadFull(r, head); err != nil {
 		return 0, nil, err
 	}
-	whole = append(head, make([]byte, binary.BigEndian.Uint32(head[1:])-4)...)
+	whole = make([]byte, 1+binary.BigEndian.Uint32(head[1:]))
+	copy(whole, head)
 	_, err = io.ReadFull(r, whole[5:])
 	return head[0], whole, err
 }

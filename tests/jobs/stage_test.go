@@ -80,7 +80,6 @@ type stage struct {
 	fronts    map[string]*httpProxy
 	queues    *callProxy
 	events    *callProxy
-	mailDown  atomic.Bool
 	broken    string // while this file exists the counter fails
 
 	seen  atomic.Int64

@@ -3,7 +3,6 @@ package cloud
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -142,7 +141,7 @@ func TestStartAndConnectRefuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Start(port, Options{Project: "p", Log: slog.New(slog.NewTextHandler(io.Discard, nil))}); !errors.Is(err, state.ErrPortTaken) {
+	if _, err := Start(port, Options{Project: "p", Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, state.ErrPortTaken) {
 		t.Errorf("a taken port: %v", err)
 	}
 	for i, change := range []func(*deployables.Function){
