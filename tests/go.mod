@@ -5,7 +5,9 @@ go 1.26.0
 require (
 	cloud.google.com/go/pubsub/v2 v2.8.1
 	github.com/coditect/platform/functions/all v0.0.0
+	github.com/coditect/platform/functions/exporter v0.0.0
 	github.com/coditect/platform/functions/mailer v0.0.0
+	github.com/coditect/platform/functions/reporter v0.0.0
 	github.com/coditect/platform/functions/tasks v0.0.0
 	github.com/coditect/platform/migrations v0.0.0
 	github.com/coditect/platform/router v0.0.0
@@ -63,11 +65,9 @@ require (
 	github.com/coditect/platform/functions/activity v0.0.0 // indirect
 	github.com/coditect/platform/functions/attachments v0.0.0 // indirect
 	github.com/coditect/platform/functions/auth v0.0.0 // indirect
-	github.com/coditect/platform/functions/exporter v0.0.0 // indirect
 	github.com/coditect/platform/functions/jobs v0.0.0 // indirect
 	github.com/coditect/platform/functions/membersync v0.0.0 // indirect
 	github.com/coditect/platform/functions/projects v0.0.0 // indirect
-	github.com/coditect/platform/functions/reporter v0.0.0 // indirect
 	github.com/coditect/platform/functions/tenants v0.0.0 // indirect
 	github.com/coditect/platform/functions/users v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/dailysummary v0.0.0 // indirect

@@ -16,7 +16,9 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/coditect/platform/functions/exporter"
 	"github.com/coditect/platform/functions/mailer"
+	"github.com/coditect/platform/functions/reporter"
 	"github.com/coditect/platform/functions/tasks"
 	"github.com/coditect/platform/schedulers/outboxrelay"
 	"github.com/coditect/platform/shared/activity"
@@ -37,10 +39,12 @@ var roles = map[string]serve.Open{
 	"relay": func(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 		return outboxrelay.OpenWith(lookup, kinds())
 	},
-	"counter": openCounter,
-	"mailer":  mailer.Open,
-	"one":     openListener("one"),
-	"two":     openListener("two"),
+	"counter":  openCounter,
+	"mailer":   mailer.Open,
+	"exporter": exporter.Open,
+	"reporter": reporter.Open,
+	"one":      openListener("one"),
+	"two":      openListener("two"),
 }
 
 // The names that things have in these tests.
