@@ -69,7 +69,7 @@ func (o Options) Quick() Options {
 func (o Options) wants(line string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, line) }
 
 func (o Options) check() error {
-	known := append(names(lines), jobsLine, "start")
+	known := append(names(lines), fairLine, jobsLine, "start")
 	for _, name := range o.Only {
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("there is no line %q: there are %v", name, known)
@@ -121,6 +121,11 @@ func measure(ctx context.Context, o Options, p *platform) (*Report, error) {
 		r.brief(o.Out, result)
 		if err := p.group.Dead(); err != nil {
 			return nil, err
+		}
+	}
+	if o.wants(fairLine) {
+		if err := r.measureFair(ctx, o, p); err != nil {
+			return nil, fmt.Errorf("%s: %w", fairLine, err)
 		}
 	}
 	if o.wants(jobsLine) {

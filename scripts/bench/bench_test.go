@@ -51,7 +51,7 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	if len(r.Lines) != len(lines)+1 || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+1 {
+	if len(r.Lines) != len(lines)+2 || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+1 {
 		t.Errorf("%d lines, %d round trips, %d starts", len(r.Lines), len(r.Trips), len(r.Starts))
 	}
 	for i, l := range lines {
@@ -67,6 +67,9 @@ func TestQuick(t *testing.T) {
 		}
 	}
 	background(t, r)
+	if l := r.line(fairLine); r.Noise == nil || r.Noise.Asked == 0 || len(l.Latency[beside]) != len(l.Latency[calm]) || l.Latency[beside][0].P99 <= 0 {
+		t.Errorf("fairness was not measured: %+v", r.Noise)
+	}
 	page, err := os.ReadFile(o.Document)
 	if err != nil {
 		t.Fatal(err)

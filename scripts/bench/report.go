@@ -24,7 +24,8 @@ type Report struct {
 	Trips   []Trips
 	Starts  []Start
 	Goals   []Goal
-	Jobs    *Jobs // nil when they were not measured
+	Jobs    *Jobs  // nil when they were not measured
+	Noise   *Noise // nil when fairness was not measured
 }
 
 // PerSecond is the median of a contender's rounds.
@@ -159,6 +160,10 @@ func (r *Report) sections() []section {
 			fmt.Sprintf("median %s, longest of %d %s", inMilliseconds(float64(median(j.Others))), len(j.Others), inMilliseconds(float64(slices.Max(j.Others)))), "",
 		})
 	}
+	noise := section{head: []string{"the noisy tenant", "its rate", "asked", "answered", "refused with 429"}}
+	if n := r.Noise; n != nil {
+		noise.rows = append(noise.rows, []string{noisyPlan, fmt.Sprintf("%d a minute", n.PerMinute), fmt.Sprint(n.Asked), fmt.Sprint(n.Answered), fmt.Sprint(n.Refused)})
+	}
 	wanted := section{head: []string{"goal", "wanted", "measured", "holds"}}
 	for _, g := range r.Goals {
 		holds := "yes"
@@ -167,12 +172,12 @@ func (r *Report) sections() []section {
 		}
 		wanted.rows = append(wanted.rows, []string{g.What, g.Wanted, g.Measured, holds})
 	}
-	return []section{rates, waiting, memory, counts, wanted}
+	return []section{rates, noise, waiting, memory, counts, wanted}
 }
 
 // base is what a line's ratios are to.
 func base(l *Result) string {
-	for _, name := range []string{floor, bare, river} {
+	for _, name := range []string{floor, bare, river, calm} {
 		if len(l.Rounds[name]) > 0 {
 			return name
 		}

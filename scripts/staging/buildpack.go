@@ -59,6 +59,10 @@ func Build(ctx context.Context, archive, binary string) (int64, error) {
 // Recipe changes when the program that is built around the same archive does.
 const Recipe = entryPoint
 
+// LinkerFlags are what the buildpack is told by GOOGLE_GOLDFLAGS: without the
+// tables of a debugger an image is a third smaller, and stack traces are the same.
+const LinkerFlags = "-s -w"
+
 // BuildOn is Build of a program that listens on one host's interface only: on a
 // person's own machine nobody else is to reach it. An empty host is every
 // interface, as a container needs.
@@ -97,7 +101,7 @@ func BuildOn(ctx context.Context, archive, binary, host string) (int64, error) {
 		"GOCACHE=" + strings.TrimSpace(string(cache)),
 	}
 	// -trimpath lets two builds in two temporary folders share the cache.
-	if err := run(ctx, src, env, "go", "build", "-trimpath", "-o", binary, "./functions.local/app"); err != nil {
+	if err := run(ctx, src, env, "go", "build", "-trimpath", "-ldflags", LinkerFlags, "-o", binary, "./functions.local/app"); err != nil {
 		return 0, err
 	}
 	info, err := os.Stat(binary)

@@ -44,7 +44,7 @@ func Lambda(ctx context.Context, root, folder, arch, out string) (Archive, error
 	// the checkout's path nor the state of its repository in the program.
 	env := []string{"GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch, "GOFLAGS=", "GOAMD64=v1", "GOARM64=v8.0"}
 	err = run(ctx, filepath.Join(root, folder), env,
-		"go", "build", "-tags", LambdaTags, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, "./cmd")
+		"go", "build", "-tags", LambdaTags, "-trimpath", "-buildvcs=false", "-ldflags", LinkerFlags, "-o", program, "./cmd")
 	if err != nil {
 		return Archive{}, fmt.Errorf("%s: %w", folder, err)
 	}

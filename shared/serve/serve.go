@@ -13,6 +13,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,28 @@ type Instance struct {
 // Lazy is what a function registers with the functions framework: a handler
 // that reads its configuration from the environment. Nothing happens before the
 // first request.
-func Lazy(open Open) http.HandlerFunc { return New(open, config.Environ).ServeHTTP }
+func Lazy(open Open) http.HandlerFunc {
+	i := New(open, config.Environ)
+	return func(w http.ResponseWriter, r *http.Request) {
+		collectEarlier()
+		i.ServeHTTP(w, r)
+	}
+}
+
+// gcPercent is GOGC of a deployed function. What lives in one is a few MiB, and
+// what a request leaves is garbage: at Go's own 100 the heap under load is twice
+// as large, for one percent of the CPU.
+const gcPercent = 60
+
+var collectEarlier = sync.OnceFunc(setGCPercent)
+
+// setGCPercent leaves what the environment's GOGC says.
+func setGCPercent() {
+	const standard = 100
+	if was := debug.SetGCPercent(gcPercent); was != standard {
+		debug.SetGCPercent(was)
+	}
+}
 
 // New makes an instance that is opened with lookup.
 func New(open Open, lookup config.Lookup) *Instance { return &Instance{open: open, lookup: lookup} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -92,5 +93,19 @@ func TestLazyReadsTheEnvironment(t *testing.T) {
 	})
 	if w := ask(t.Context(), t, h); w.Body.String() != "hello" {
 		t.Errorf("got %s", w.Body)
+	}
+}
+
+// A deployed function's heap is kept smaller than Go's own setting would, but
+// for one whose environment sets GOGC.
+func TestGCPercent(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	for was, want := range map[int]int{100: gcPercent, 200: 200, -1: -1} {
+		debug.SetGCPercent(was)
+		setGCPercent()
+		if got := debug.SetGCPercent(100); got != want {
+			t.Errorf("GOGC %d became %d, want %d", was, got, want)
+		}
 	}
 }

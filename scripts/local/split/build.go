@@ -79,7 +79,7 @@ func (b *builder) function(ctx context.Context, f deployables.Function) (string,
 		return "", err
 	}
 	// The same sources with another compiler are another program.
-	sum := sha256.Sum256([]byte(strings.Join([]string{sources, runtime.Version(), staging.Recipe}, "\n")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{sources, runtime.Version(), staging.Recipe, staging.LinkerFlags}, "\n")))
 	binary := filepath.Join(b.cache, f.Name+"-"+hex.EncodeToString(sum[:8]))
 	now := time.Now()
 	if err := os.Chtimes(binary, now, now); err == nil {
@@ -110,7 +110,7 @@ func (b *builder) router(ctx context.Context) (string, error) {
 	began := time.Now()
 	binary := filepath.Join(b.cache, "router")
 	err := whole(binary, func(to string) error {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to, "./cmd")
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", staging.LinkerFlags, "-o", to, "./cmd")
 		cmd.Dir = filepath.Join(b.root, "router")
 		cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 		output, err := cmd.CombinedOutput()
