@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/job"
@@ -215,12 +216,16 @@ func (s *service) exportReady(ctx context.Context, d worker.Delivery[queue.Job])
 	if err != nil {
 		return nothing(err, "the organization")
 	}
+	zone, err := s.zone(ctx, j.CreatedBy.ID, o)
+	if err != nil {
+		return err
+	}
 	return s.deliver(ctx, d, d.Envelope, []letter{{
 		to: mail.Address{Name: j.CreatedBy.FirstName, Address: j.CreatedBy.Email}, subject: "Your export of " + o.name + " is ready",
 		paragraphs: []string{"The export that you asked for is ready. You can fetch it while you are signed in."},
 		rows:       []row{{"File", j.File.Filename}, {"Size", size(j.File.Bytes)}},
 		action:     &action{"Fetch the export", s.cfg.page("/jobs/" + j.ID.String())},
-		after:      []string{"The file is kept until " + moment(*j.ExpiresAt, o.zone) + "."}, footer: becauseMember(o.name),
+		after:      []string{"The file is kept until " + moment(*j.ExpiresAt, zone) + "."}, footer: becauseMember(o.name),
 	}}, nil)
 }
 
@@ -235,11 +240,21 @@ func size(n int64) string {
 	return fmt.Sprintf("%d.%d MB", n/1_000_000, n%1_000_000/100_000)
 }
 
-// toOwners is a mail about money: for everybody who answers for it.
-func (s *service) toOwners(ctx context.Context, d delivery, e queue.Envelope, read func(tx *db.Tx) func(organization) (letter, error)) error {
+// zone is where a person is, or their organization where nobody knows.
+func (s *service) zone(ctx context.Context, user ids.ID, o organization) (string, error) {
+	h, err := s.habitsOf(ctx, user)
+	if errors.Is(err, errs.ErrNotFound) {
+		return o.zone, nil
+	}
+	return h.zone, err
+}
+
+// toOwners is a mail about money: for everybody who answers for it, with the
+// times where they are.
+func (s *service) toOwners(ctx context.Context, d delivery, e queue.Envelope, read func(tx *db.Tx) func(o organization, zone string) (letter, error)) error {
 	var owners *db.Rows[member]
 	var org *db.Row[organization]
-	var write func(organization) (letter, error)
+	var write func(organization, string) (letter, error)
 	err := db.Read(ctx, s.db, of(e), func(tx *db.Tx) error {
 		owners, org, write = listOwners(tx), getOrganization(tx), read(tx)
 		return nil
@@ -251,17 +266,19 @@ func (s *service) toOwners(ctx context.Context, d delivery, e queue.Envelope, re
 	if err != nil {
 		return nothing(err, "the organization")
 	}
-	l, err := write(o)
-	if err != nil {
-		return err
-	}
 	people, err := owners.Value()
 	if err != nil {
 		return err
 	}
 	letters := make([]letter, len(people))
 	for i, p := range people {
-		letters[i] = l
+		zone, err := s.zone(ctx, p.id, o)
+		if err != nil {
+			return err
+		}
+		if letters[i], err = write(o, zone); err != nil {
+			return err
+		}
 		letters[i].to, letters[i].footer = mail.Address{Name: p.firstName, Address: p.email}, "You get this mail as an owner of "+mail.Line(o.name, 80)+"."
 	}
 	return s.deliver(ctx, d, e, letters, nil)
@@ -278,9 +295,9 @@ func amount(minor int64, currency string) string {
 }
 
 func (s *service) paymentSucceeded(ctx context.Context, d worker.Delivery[queue.Invoice]) error {
-	return s.toOwners(ctx, d, d.Envelope, func(tx *db.Tx) func(organization) (letter, error) {
+	return s.toOwners(ctx, d, d.Envelope, func(tx *db.Tx) func(organization, string) (letter, error) {
 		found := getInvoice(tx, d.Payload.InvoiceID)
-		return func(o organization) (letter, error) {
+		return func(o organization, _ string) (letter, error) {
 			i, err := found.Value()
 			if err != nil || i.status != "paid" {
 				return letter{}, errors.Join(nothing(err, "the invoice"), skipUnless(err != nil, "the invoice is not paid"))
@@ -294,9 +311,9 @@ func (s *service) paymentSucceeded(ctx context.Context, d worker.Delivery[queue.
 }
 
 func (s *service) paymentFailed(ctx context.Context, d worker.Delivery[queue.Invoice]) error {
-	return s.toOwners(ctx, d, d.Envelope, func(tx *db.Tx) func(organization) (letter, error) {
+	return s.toOwners(ctx, d, d.Envelope, func(tx *db.Tx) func(organization, string) (letter, error) {
 		found := getInvoice(tx, d.Payload.InvoiceID)
-		return func(o organization) (letter, error) {
+		return func(o organization, _ string) (letter, error) {
 			i, err := found.Value()
 			if err != nil || i.status != "open" {
 				return letter{}, errors.Join(nothing(err, "the invoice"), skipUnless(err != nil, "nothing is owed any more"))
@@ -326,16 +343,16 @@ func (s *service) invoiceLink(i invoice) *action {
 }
 
 func (s *service) subscriptionCanceled(ctx context.Context, d worker.Delivery[queue.None]) error {
-	return s.toOwners(ctx, d, d.Envelope, func(tx *db.Tx) func(organization) (letter, error) {
+	return s.toOwners(ctx, d, d.Envelope, func(tx *db.Tx) func(organization, string) (letter, error) {
 		found := periodEnd(tx)
-		return func(o organization) (letter, error) {
+		return func(o organization, zone string) (letter, error) {
 			end, err := found.Value()
 			if err != nil {
 				return letter{}, nothing(err, "the subscription")
 			}
 			until := "Your plan ends now"
 			if end != nil && end.After(s.now()) {
-				until = "Your plan stays until " + moment(*end, o.zone)
+				until = "Your plan stays until " + moment(*end, zone)
 			}
 			return letter{
 				subject:    "The subscription of " + o.name + " is canceled",
@@ -346,17 +363,21 @@ func (s *service) subscriptionCanceled(ctx context.Context, d worker.Delivery[qu
 	})
 }
 
-func (s *service) digest(ctx context.Context, d worker.Delivery[queue.Digest]) error {
-	user := d.Payload.UserID
-	var mine *db.Row[habits]
+func (s *service) habitsOf(ctx context.Context, user ids.ID) (habits, error) {
+	var found *db.Row[habits]
 	err := db.ReadUser(ctx, s.db, identity.Principal{UserID: user}, func(tx *db.Tx) error {
-		mine = getHabits(tx)
+		found = getHabits(tx)
 		return nil
 	})
 	if err != nil {
-		return err
+		return habits{}, err
 	}
-	h, err := mine.Value()
+	return found.Value()
+}
+
+func (s *service) digest(ctx context.Context, d worker.Delivery[queue.Digest]) error {
+	user := d.Payload.UserID
+	h, err := s.habitsOf(ctx, user)
 	if err != nil || !h.digests {
 		return errors.Join(nothing(err, "the person"), skipUnless(err != nil, "summaries are switched off"))
 	}

@@ -64,10 +64,10 @@ func (s *service) deliver(ctx context.Context, d delivery, e queue.Envelope, let
 		switch err := s.send(ctx, e, l); {
 		case err == nil:
 			sent++
-		case errs.KindOf(err) == errs.Unavailable:
-			return err // all of them again: those that are out are known
-		default:
+		case worker.Final(err):
 			faults = append(faults, err)
+		default:
+			return err // all of them again: those that are out are known
 		}
 	}
 	if sent == 0 && len(faults) > 0 {

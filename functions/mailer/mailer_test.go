@@ -214,6 +214,7 @@ func TestDigest(t *testing.T) {
 func TestMoney(t *testing.T) {
 	f := setup(t)
 	second := f.Member(t, f.owner.TenantID, "owner")
+	f.SQL(t, `update app.profiles set timezone = 'Pacific/Kiritimati' where user_id = $1`, second.UserID)
 	id := ids.New()
 	f.SQL(t, `insert into app.invoices (tenant_id, id, stripe_invoice_id, number, status, currency, amount_due, amount_paid) values ($1, $2, 'in_1', 'A-7', 'open', 'usd', 2905, 0)`, f.owner.TenantID, id)
 	f.mail(t, f.owner.TenantID, ids.Nil, queue.MailPaymentSucceeded.Message("", queue.Invoice{InvoiceID: id}), "")
@@ -233,8 +234,12 @@ func TestMoney(t *testing.T) {
 	}
 	f.SQL(t, `insert into app.subscriptions (tenant_id, stripe_customer_id, plan, status, current_period_end) values ($1, 'cus_1', 'pro', 'active', '2030-01-31T12:00:00Z')`, f.owner.TenantID)
 	got = f.mail(t, f.owner.TenantID, ids.Nil, queue.MailSubscriptionCanceled.Message("", queue.None{}), f.owner.Email)
-	if len(got) != 3 || !strings.Contains(got[0].Text+got[2].Text, "31 January 2030") {
+	if len(got) != 3 || !strings.Contains(got[0].Text+got[2].Text, "Thursday, 31 January 2030 at 12:00 UTC") {
 		t.Errorf("the cancellation: %+v", got)
+	}
+	// Each where they are.
+	if got := f.box.Messages(second.Email); len(got) != 3 || !strings.Contains(got[0].Text+got[2].Text, "Friday, 1 February 2030 at 02:00 +14") {
+		t.Errorf("the cancellation, at the other side of the date line: %+v", got)
 	}
 	for n, want := range map[int64]string{0: "0.00 EUR", 5: "0.05 EUR", -1234: "-12.34 EUR", 100000000: "1000000.00 EUR"} {
 		if got := amount(n, "eur"); got != want {
@@ -253,11 +258,12 @@ func TestExportReady(t *testing.T) {
 			f.owner.TenantID, id, status, f.owner.UserID)
 		return id
 	}
+	f.SQL(t, `update app.profiles set timezone = 'Asia/Tokyo' where user_id = $1`, f.owner.UserID)
 	if got := f.mail(t, f.owner.TenantID, ids.Nil, queue.MailExportReady.Message("", queue.Job{JobID: put("canceled")}), ""); len(got) != 0 {
 		t.Error("told of an export without a file")
 	}
 	got := f.mail(t, f.owner.TenantID, ids.Nil, queue.MailExportReady.Message("", queue.Job{JobID: put("succeeded")}), f.owner.Email)
-	if len(got) != 1 || !strings.Contains(got[0].Text, "export.zip (") && !strings.Contains(got[0].Text, "export.zip") || !strings.Contains(got[0].Text, "1.2 MB") {
+	if len(got) != 1 || !strings.Contains(got[0].Text, "export.zip") || !strings.Contains(got[0].Text, "1.2 MB") || !strings.Contains(got[0].Text, "JST") {
 		t.Errorf("%+v", got)
 	}
 }

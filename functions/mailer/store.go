@@ -112,21 +112,22 @@ func noteInvited(tx *db.Tx, id ids.ID) {
 
 // member is who gets a mail of a tenant.
 type member struct {
+	id               ids.ID
 	email, firstName string
 	active           bool
 }
 
 func getMember(tx *db.Tx, user ids.ID) *db.Row[member] {
-	return db.One(tx, scanMember, `select email, first_name, is_active and left_at is null from app.memberships where tenant_id = $1 and user_id = $2`, tx.Tenant(), user)
+	return db.One(tx, scanMember, `select user_id, email, first_name, is_active and left_at is null from app.memberships where tenant_id = $1 and user_id = $2`, tx.Tenant(), user)
 }
 
 func scanMember(r pgx.CollectableRow) (m member, err error) {
-	err = r.Scan(&m.email, &m.firstName, &m.active)
+	err = r.Scan(&m.id, &m.email, &m.firstName, &m.active)
 	return m, err
 }
 
 func listOwners(tx *db.Tx) *db.Rows[member] {
-	return db.Many(tx, scanMember, `select email, first_name, true from app.memberships
+	return db.Many(tx, scanMember, `select user_id, email, first_name, true from app.memberships
 		where tenant_id = $1 and role = 'owner' and is_active and left_at is null order by user_id`, tx.Tenant())
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/telemetry"
 )
@@ -145,7 +146,9 @@ func (s *service) leave(ctx context.Context, tenant ids.ID, messages []message) 
 	if err != nil {
 		return 0, err
 	}
-	return int(made.Affected()), nil
+	n := int(made.Affected())
+	outbox.Committed(ctx, n)
+	return n, nil
 }
 
 // move gives people their next due time. Whose time was changed meanwhile, by

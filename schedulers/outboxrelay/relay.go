@@ -23,6 +23,10 @@ const (
 	parked = 15 * time.Second
 	// owners claims run side by side.
 	sideBySide = 8
+	// grace is how much older than its consumer's max_age a message becomes
+	// before the relay gives it up by itself: a consumer that answers is the
+	// first to say so.
+	grace = 15 * time.Minute
 )
 
 // relay hands messages over, pass by pass.
@@ -56,6 +60,7 @@ func newRelay(s store, registry *queue.Registry, tasks, events queue.Deliverer, 
 type count struct {
 	HandedOver int `json:"handed_over"`
 	Refused    int `json:"refused"`
+	GivenUp    int `json:"given_up"`
 	// Waiting tells that messages are due that had no room.
 	Waiting bool `json:"waiting"`
 
@@ -66,6 +71,7 @@ type count struct {
 func (c *count) add(o count) {
 	c.HandedOver += o.HandedOver
 	c.Refused += o.Refused
+	c.GivenUp += o.GivenUp
 	c.Waiting = c.Waiting || o.Waiting
 	if c.down == nil {
 		c.down = o.down
@@ -89,6 +95,7 @@ func (r *relay) pass(ctx context.Context) (count, error) {
 		}
 		total.HandedOver += round.HandedOver
 		total.Refused += round.Refused
+		total.GivenUp += round.GivenUp
 		total.Waiting = round.Waiting
 		if err := errors.Join(append(faults, round.down)...); err != nil {
 			return total, err
@@ -107,7 +114,7 @@ func (r *relay) round(ctx context.Context, b box) (count, error) {
 	start := r.from(b)
 	at, wrapped, next := start, start == ids.Nil, ids.Nil
 	for ctx.Err() == nil {
-		found, err := r.store.look(ctx, b, at)
+		found, err := r.store.look(ctx, b, at, ahead)
 		if err != nil {
 			return total, err
 		}
@@ -152,14 +159,19 @@ func (r *relay) turn(ctx context.Context, b box, owners []ids.ID, room *room) (c
 		group errgroup.Group
 	)
 	for _, owner := range owners {
-		kinds, rooms, windows := room.share(len(owners))
+		mine := room.share(len(owners))
 		group.Go(func() error {
-			messages, err := r.store.claim(ctx, b, owner, kinds, rooms, windows, r.lease, parked)
+			messages, err := r.store.claim(ctx, b, owner, mine, r.lease, parked)
 			if err != nil || len(messages) == 0 {
 				return err
 			}
 			room.use(messages)
+			messages, lost, err := r.giveUp(ctx, b, messages)
+			if err != nil {
+				return err
+			}
 			n, err := r.handOver(ctx, b, owner, messages, room)
+			n.GivenUp = lost
 			mu.Lock()
 			defer mu.Unlock()
 			total.add(n)
@@ -167,6 +179,33 @@ func (r *relay) turn(ctx context.Context, b box, owners []ids.ID, room *room) (c
 		})
 	}
 	return total, group.Wait()
+}
+
+// giveUp makes dead letters of messages that were handed over before and of
+// which nobody has told, for so long, what became of them: their consumer dies
+// of them, or is not there. It gives those that are left.
+func (r *relay) giveUp(ctx context.Context, b box, messages []queue.Handover) (left []queue.Handover, lost int, err error) {
+	left = messages[:0]
+	for _, m := range messages {
+		e := m.Envelope
+		limit, age := r.windows[b.of][e.Kind].age, time.Since(e.CreatedAt)
+		if limit == 0 || m.Number == 1 || age <= limit+grace {
+			left = append(left, m)
+			continue
+		}
+		reason := fmt.Sprintf("handed over %d times, and no consumer told what became of it", m.Number-1)
+		if m.Trouble != "" {
+			reason += "; before: " + m.Trouble
+		}
+		if err := r.store.giveUp(ctx, e, reason); err != nil {
+			return nil, lost, err
+		}
+		lost++
+		// As consumers say it, so that one alert counts both.
+		r.log.LogAttrs(ctx, slog.LevelError, "message", slog.String("kind", e.Kind), slog.String("message_id", e.ID.String()),
+			slog.String("result", "dead"), slog.Duration("age", age), slog.String(b.column, e.Owner().String()), slog.String("error", reason))
+	}
+	return left, lost, nil
 }
 
 // handOver gives an owner's claimed messages to their services and takes back

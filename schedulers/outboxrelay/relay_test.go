@@ -1,9 +1,12 @@
 package outboxrelay
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -29,12 +32,15 @@ var (
 	event  = queue.Kind[queue.None]{Route: queue.Route{Kind: "test.event", Topic: "events"}}
 )
 
-const mailRate = 10
+const (
+	mailRate = 10
+	mailAge  = 24 * time.Hour
+)
 
 func registry(t testing.TB) *queue.Registry {
 	t.Helper()
 	r, err := queue.NewRegistry([]queue.Route{mail.Route, report.Route, greet.Route, event.Route}, []queue.Consumer{
-		{Name: "mailer", Queue: "mail", Rate: mailRate, Concurrency: 5, MaxAttempts: 4},
+		{Name: "mailer", Queue: "mail", Rate: mailRate, Concurrency: 5, MaxAttempts: 4, MaxAge: mailAge},
 		{Name: "reporter", Queue: "reports", Rate: 500, Concurrency: 50, MaxAttempts: 4},
 		{Name: "listener", Topic: "events", Concurrency: 50, MaxAttempts: 5},
 	})
@@ -229,7 +235,7 @@ func (f *fixture) consume(t *testing.T, m queue.Handover) {
 // before everybody else's.
 func TestFairness(t *testing.T) {
 	f := setup(t)
-	f.fill(t, f.owner.TenantID, mail.Kind, 20_000)
+	f.fill(t, f.owner.TenantID, mail.Kind, 100_000)
 	n := f.pass(t)
 	w := windowOf(queue.Consumer{Rate: mailRate, Concurrency: 5})
 	if n.HandedOver != w.owner {
@@ -338,11 +344,11 @@ func TestServicesDown(t *testing.T) {
 	if got := f.events.take(); len(got) != 2 {
 		t.Errorf("%d events while Cloud Tasks is down", len(got))
 	}
-	var waiting, leased int
-	f.Scan(t, `select count(*) filter (where available_at > now() and last_error <> ''), count(*) filter (where lease_until is not null)
-		from app.outbox where kind = $1`, []any{mail.Kind}, &waiting, &leased)
-	if waiting != 3 || leased != 0 {
-		t.Errorf("%d wait, %d are leased", waiting, leased)
+	var waiting, again int
+	f.Scan(t, `select count(*) filter (where available_at > now() and last_error <> ''), count(*) filter (where available_at < now() + interval '10 seconds')
+		from app.outbox where kind = $1`, []any{mail.Kind}, &waiting, &again)
+	if waiting != 3 || again != 3 {
+		t.Errorf("%d wait, %d for seconds", waiting, again)
 	}
 	bad := mail.Message("", queue.None{})
 	f.Enqueue(t, f.owner.TenantID, ids.Nil, bad)
@@ -352,9 +358,107 @@ func TestServicesDown(t *testing.T) {
 		}
 		return nil
 	}
-	f.SQL(t, `update app.outbox set available_at = now() where kind = $1`, mail.Kind)
+	f.SQL(t, `update app.outbox set available_at = now(), lease_until = null where kind = $1`, mail.Kind)
 	if n := f.pass(t); n.HandedOver != 3 || n.Refused != 1 {
 		t.Errorf("came to %+v", n)
+	}
+}
+
+// What comes back at a time of its own, after an outage, is given to Cloud Tasks
+// a little earlier, to be delivered then; Pub/Sub gets it when it is due. Nobody
+// has it in between, and a message that waits for another of its key keeps
+// waiting.
+func TestAhead(t *testing.T) {
+	f := setup(t)
+	f.fill(t, f.owner.TenantID, report.Kind, 1)
+	f.fill(t, f.owner.TenantID, event.Kind, 1)
+	f.pass(t)
+	f.tasks.take()
+	f.events.take()
+	soon := time.Now().Add(ahead - 200*time.Millisecond)
+	f.SQL(t, `update app.outbox set available_at = $1, lease_until = null, last_error = 'down'`, soon)
+	first, second := mail.Message("k", queue.None{}), mail.Message("k", queue.None{})
+	f.Enqueue(t, f.owner.TenantID, ids.Nil, first)
+	f.Enqueue(t, f.owner.TenantID, ids.Nil, second)
+	f.SQL(t, `update app.outbox set available_at = $2 where id = $1`, second.ID, soon)
+	if busy, err := f.relay.store.underway(t.Context(), time.Minute); err != nil || !busy {
+		t.Errorf("the sweep would end before them: %v", err)
+	}
+	f.pass(t)
+	f.pass(t)
+	var got []queue.Handover
+	for _, m := range f.tasks.take() {
+		if m.Envelope.Kind == report.Kind {
+			got = append(got, m)
+		} else if m.Envelope.ID != first.ID || !m.NotBefore.IsZero() {
+			t.Errorf("handed over: %+v", m)
+		}
+	}
+	if len(got) != 1 || got[0].NotBefore.Sub(soon).Abs() > time.Millisecond || got[0].Number != 2 || got[0].Trouble != "down" {
+		t.Fatalf("given to the queue: %+v", got)
+	}
+	if early := f.events.take(); len(early) != 0 {
+		t.Errorf("%d events before their time", len(early))
+	}
+	// Its lease begins when it is delivered.
+	var lease time.Time
+	f.Scan(t, `select lease_until from app.outbox where id = $1`, []any{got[0].Envelope.ID}, &lease)
+	if d := lease.Sub(soon.Add(f.relay.lease)); d.Abs() > time.Second {
+		t.Errorf("the lease is off by %s", d)
+	}
+}
+
+// What was handed over again and again without anybody telling what became of it
+// (its consumer dies of it, or is not there) is a dead letter in the end, and
+// lets the next one of its key go. What was never handed over is only late.
+func TestGivenUp(t *testing.T) {
+	f := setup(t)
+	var log bytes.Buffer
+	f.relay.log = slog.New(slog.NewJSONHandler(&log, nil))
+	deadly, next, late := mail.Message("k", queue.None{}), mail.Message("k", queue.None{}), mail.Message("", queue.None{})
+	f.Enqueue(t, f.owner.TenantID, ids.Nil, deadly)
+	f.Enqueue(t, f.owner.TenantID, ids.Nil, next)
+	f.pass(t)
+	f.tasks.take()
+	f.Enqueue(t, f.owner.TenantID, ids.Nil, late)
+	old := func(by time.Duration) {
+		f.SQL(t, `update app.outbox set created_at = created_at - $2::interval, available_at = now(), lease_until = null where id = any($1::uuid[])`,
+			[]string{deadly.ID.String(), late.ID.String()}, by)
+	}
+	old(mailAge + grace/2)
+	if n := f.pass(t); n.HandedOver != 2 || n.GivenUp != 0 {
+		t.Errorf("within its time: %+v", n)
+	}
+	f.tasks.take()
+	f.SQL(t, `update app.outbox set handovers = 0 where id = $1`, late.ID)
+	old(grace)
+	n := f.pass(t)
+	n.add(f.pass(t))
+	if n.GivenUp != 1 {
+		t.Errorf("after its time: %+v", n)
+	}
+	seen := map[ids.ID]bool{}
+	for _, m := range f.tasks.take() {
+		seen[m.Envelope.ID] = true
+	}
+	if len(seen) != 2 || !seen[late.ID] || !seen[next.ID] {
+		t.Errorf("handed over: %v", seen)
+	}
+	var reason string
+	f.Scan(t, `select last_error from app.outbox where id = $1 and dead_at is not null and attempts = 0`, []any{deadly.ID}, &reason)
+	if reason != "handed over 2 times, and no consumer told what became of it" {
+		t.Errorf("given up as %q", reason)
+	}
+	var line map[string]any
+	if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+		t.Fatalf("%v: %s", err, log.String())
+	}
+	for name, want := range map[string]string{
+		"level": "ERROR", "msg": "message", "result": "dead", "kind": mail.Kind, "tenant_id": f.owner.TenantID.String(), "message_id": deadly.ID.String(),
+	} {
+		if line[name] != want {
+			t.Errorf("%s is logged as %v", name, line[name])
+		}
 	}
 }
 
@@ -389,7 +493,7 @@ func TestCallers(t *testing.T) {
 	f.fill(t, f.owner.TenantID, mail.Kind, 1)
 	nudge("/internal/relay/").Want(t, http.StatusServiceUnavailable)
 	var due int
-	f.Scan(t, `select count(*) from app.outbox where done_at is null and lease_until is null`, nil, &due)
+	f.Scan(t, `select count(*) from app.outbox where done_at is null and dead_at is null and available_at < now() + interval '10 seconds'`, nil, &due)
 	if due != 1 {
 		t.Errorf("%d messages wait", due)
 	}

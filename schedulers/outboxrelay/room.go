@@ -37,17 +37,24 @@ func (r *room) any() bool {
 	return false
 }
 
+// share is what one owner may claim, kind by kind.
+type share struct {
+	kinds          []string
+	rooms, windows []int
+	ahead          []int // milliseconds
+}
+
 // share divides what is left among n owners who claim at the same time, at
 // least one each: the window is exceeded by that much at most.
-func (r *room) share(n int) (kinds []string, rooms, windows []int) {
+func (r *room) share(n int) (s share) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for kind, left := range r.left {
-		if left > 0 {
-			kinds, rooms, windows = append(kinds, kind), append(rooms, max(1, left/n)), append(windows, r.windows[kind].owner)
+		if w := r.windows[kind]; left > 0 {
+			s.kinds, s.rooms, s.windows, s.ahead = append(s.kinds, kind), append(s.rooms, max(1, left/n)), append(s.windows, w.owner), append(s.ahead, int(w.ahead.Milliseconds()))
 		}
 	}
-	return kinds, rooms, windows
+	return s
 }
 
 func (r *room) use(messages []queue.Handover) {

@@ -113,9 +113,12 @@ func (s *service) lead(ctx context.Context, mine *run) (count, error) {
 	return mine.count, mine.err
 }
 
-// schedule hands over what is due, and stays while work is under way: its end
-// may leave messages that nobody nudges for, such as the next of a key, or the
-// mail about an export that is ready.
+// between is the longest time between two calls of the schedule.
+const between = time.Minute
+
+// schedule hands over what is due, and stays while work is under way or will be
+// before the next call: its end may leave messages that nobody nudges for, such
+// as the next of a key, or the mail about an export that is ready.
 func (s *service) schedule(w http.ResponseWriter, r *http.Request) {
 	if err := s.door.Verify(r.Context(), r.Header); err != nil {
 		s.log.WarnContext(r.Context(), "schedule refused", "error", err.Error())
@@ -134,11 +137,12 @@ func (s *service) sweep(ctx context.Context) (count, error) {
 		n, err := s.relay.pass(ctx)
 		total.HandedOver += n.HandedOver
 		total.Refused += n.Refused
+		total.GivenUp += n.GivenUp
 		total.Waiting = n.Waiting
 		if err != nil {
 			return total, err
 		}
-		if busy, err := s.relay.store.underway(ctx); err != nil || !busy && !n.Waiting {
+		if busy, err := s.relay.store.underway(ctx, between); err != nil || !busy && !n.Waiting {
 			return total, err
 		}
 		pause := s.cfg.Poll

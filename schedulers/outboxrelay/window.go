@@ -2,6 +2,7 @@ package outboxrelay
 
 import (
 	"math"
+	"time"
 
 	"github.com/coditect/platform/shared/queue"
 )
@@ -20,7 +21,16 @@ const (
 type window struct {
 	owner int // of one tenant or person
 	all   int // of everybody
+	// age is after how long the kind's consumer gives a message up that only
+	// waits for something else.
+	age time.Duration
+	// ahead is how long before its time a message is given to the queue, which
+	// delivers it then. Pub/Sub knows no such time.
+	ahead time.Duration
 }
+
+// ahead covers the pause between two looks of a sweep.
+const ahead = 2 * time.Second
 
 // windowOf is a second's work of the consumer for one owner, and a few for all.
 func windowOf(c queue.Consumer) window {
@@ -29,7 +39,11 @@ func windowOf(c queue.Consumer) window {
 		perSecond = float64(c.Concurrency)
 	}
 	owner := min(max(int(math.Ceil(perSecond)), smallestWindow), largestWindow)
-	return window{owner: owner, all: max(owner*turns, 2*c.Concurrency)}
+	w := window{owner: owner, all: max(owner*turns, 2*c.Concurrency), age: c.MaxAge}
+	if c.Queue != "" {
+		w.ahead = ahead
+	}
+	return w
 }
 
 // windows gives each kind of an owner's sort its window.

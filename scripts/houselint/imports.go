@@ -12,7 +12,7 @@ var order = [][]string{
 	{"logs", "problem", "outbox", "mail", "blob", "digest"},
 	{"telemetry", "activity", "secrets"},
 	{"hop", "identity"},
-	{"mail/link"},
+	{"mail/link", "nudge"},
 	{"idempotency", "page", "keyrotation"},
 	{"db", "cache"},
 	{"queue"},

@@ -49,8 +49,8 @@ type Outcome struct {
 	Counted bool
 	// Next is when the relay may hand the message over again.
 	Next time.Duration
-	// MaxAttempts is at which count the message is given up; Dead gives it up
-	// at once.
+	// MaxAttempts is at which count the message is given up, MaxAge at which age
+	// one is whose failure is not counted; Dead gives it up at once.
 	MaxAttempts int
 	MaxAge      time.Duration
 	Dead        bool
@@ -202,8 +202,8 @@ func Fail(ctx context.Context, d *DB, r Receipt, o Outcome) (dead bool, err erro
 			owner, r.MessageID, counted, o.Reason, o.Next, lease)
 		Exec(tx, `update `+t.outbox+` set dead_at = now(), lease_until = null
 			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null
-			  and ($3 or attempts >= $4::int or created_at < now() - $5::interval)`,
-			owner, r.MessageID, o.Dead, o.MaxAttempts, o.MaxAge)
+			  and ($3 or attempts >= $4::int or $6 and created_at < now() - $5::interval)`,
+			owner, r.MessageID, o.Dead, o.MaxAttempts, o.MaxAge, !o.Counted)
 		open := One(tx, pgx.RowTo[int], `select 1 from `+t.outbox+`
 			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`, owner, r.MessageID)
 		tx.OnCommit(func() error {

@@ -17,7 +17,7 @@ var consumers = []Consumer{
 		Rate: 50, Concurrency: 20,
 	},
 	{
-		Name: "membersync", Topic: "events", Ordered: false, MaxAttempts: 20,
+		Name: "membersync", Topic: "events", Ordered: false, MaxAttempts: 5,
 		MinBackoff: 10 * time.Second, MaxBackoff: 10 * time.Minute, MaxAge: 24 * time.Hour,
 		Concurrency: 40,
 	},

@@ -157,6 +157,11 @@ type Handover struct {
 	Envelope Envelope
 	// Number counts how often the message was handed over; the first is 1.
 	Number int
+	// NotBefore is when it is to be delivered; the zero time is at once. Only
+	// messages for a queue have one.
+	NotBefore time.Time
+	// Trouble is what was last said of it, if it was handed over before.
+	Trouble string
 	// Route says to what it goes, Consumer to whom when it is a queue.
 	Route    Route
 	Consumer Consumer

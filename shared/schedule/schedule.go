@@ -28,7 +28,10 @@ import (
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/hop"
 	"github.com/coditect/platform/shared/logs"
+	"github.com/coditect/platform/shared/nudge"
+	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/problem"
 	"github.com/coditect/platform/shared/queue/push"
 	"github.com/coditect/platform/shared/secrets"
@@ -41,6 +44,9 @@ type Config struct {
 	Push     push.Config
 	Secrets  secrets.Config
 	Logs     logs.Config
+	// Relay is the address of the function that relays the outbox. It is told of
+	// messages that a run left; empty leaves them to its own schedule.
+	Relay string `env:"RELAY_URL"`
 	// SecretsDir is where the platform mounts secrets as files, if it does.
 	SecretsDir string `env:"SECRETS_DIR"`
 	// Timeout bounds a run. It is below the deadline of Cloud Scheduler's
@@ -93,6 +99,7 @@ type Base struct {
 
 	plan    Plan
 	door    *push.Door
+	nudger  *nudge.Nudger
 	now     func() time.Time
 	closers []func() error
 }
@@ -141,6 +148,8 @@ func Open(lookup config.Lookup, name string, opts ...Option) (*Base, error) {
 	if b.DB, err = db.Open(cfg.Database, b.Log); err != nil {
 		return nil, err
 	}
+	b.nudger = nudge.New(cfg.Relay, hop.New(secrets.Parse(b.Secrets, secrets.HopKey, secrets.ParseRing)))
+	b.OnClose(b.nudger.Close)
 	return b, nil
 }
 
@@ -181,9 +190,15 @@ func (b *Base) serve(w http.ResponseWriter, r *http.Request, act func(context.Co
 	}
 	ctx, stop := context.WithTimeout(r.Context(), b.Config.Timeout)
 	defer stop()
+	ctx, left := outbox.Track(ctx)
 	run := &Run{Name: b.Name, Slot: slot, Now: b.now().UTC()}
 	got := b.run(ctx, run, act)
 	b.report(ctx, run, got)
+	if left.Count() > 0 {
+		if err := b.nudger.Nudge(ctx); err != nil {
+			b.Log.DebugContext(ctx, "the relay was not told: its schedule will find the messages", "error", err.Error())
+		}
+	}
 	if s := got.status(); s == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "30")
 	}

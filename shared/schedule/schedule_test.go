@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/hop"
+	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/schedule"
 	"github.com/coditect/platform/shared/serve"
 )
@@ -229,4 +232,30 @@ func TestDatabaseDown(t *testing.T) {
 		return nil
 	})
 	f.Trigger(t, h, name, slot(-5)).Want(t, http.StatusServiceUnavailable)
+}
+
+// A run that left messages tells the relay, and one that did not leaves it
+// alone. What the relay answers changes nothing.
+func TestNudge(t *testing.T) {
+	f := setup(t)
+	var calls atomic.Int64
+	relay := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := f.Hops.Verify(r.Context(), r.Header.Get(hop.Header), r.Method, r.URL.Path); err != nil || r.URL.Path != "/internal/relay/" {
+			t.Errorf("called at %s: %v", r.URL.Path, err)
+		}
+		calls.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(relay.Close)
+	f.Vars["RELAY_URL"] = relay.URL
+	for i, messages := range []int{0, 2, 0} {
+		h := f.open(t, func(ctx context.Context, _ *schedule.Run) error {
+			outbox.Committed(ctx, messages)
+			return nil
+		})
+		f.Trigger(t, h, name, slot(i-60)).Want(t, http.StatusOK)
+	}
+	if n := calls.Load(); n != 1 {
+		t.Errorf("the relay was told %d times", n)
+	}
 }

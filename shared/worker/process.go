@@ -32,6 +32,16 @@ func (s skip) Error() string { return "nothing to do: " + string(s) }
 // revoked, a task deleted. It is recorded as done.
 func Skip(reason string) error { return skip(reason) }
 
+// Final reports whether trying again would change nothing: err is of [Skip] or
+// of [Permanent].
+func Final(err error) bool {
+	var (
+		nothing  skip
+		hopeless permanent
+	)
+	return errors.As(err, &nothing) || errors.As(err, &hopeless)
+}
+
 // verdict is what became of a delivery.
 type verdict uint8
 

@@ -29,6 +29,7 @@ import (
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/hop"
 	"github.com/coditect/platform/shared/logs"
+	"github.com/coditect/platform/shared/nudge"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/queue/push"
@@ -67,7 +68,7 @@ type Base struct {
 	consumer queue.Consumer
 	registry *queue.Registry
 	door     Door
-	nudger   *nudger
+	nudger   *nudge.Nudger
 	closers  []func() error
 }
 
@@ -129,8 +130,8 @@ func Open(lookup config.Lookup, name string, opts ...Option) (*Base, error) {
 	if b.DB, err = db.Open(cfg.Database, b.Log); err != nil {
 		return nil, err
 	}
-	b.nudger = newNudger(cfg.Relay, hop.New(secrets.Parse(b.Secrets, secrets.HopKey, secrets.ParseRing)))
-	b.OnClose(b.nudger.close)
+	b.nudger = nudge.New(cfg.Relay, hop.New(secrets.Parse(b.Secrets, secrets.HopKey, secrets.ParseRing)))
+	b.OnClose(b.nudger.Close)
 	return b, nil
 }
 
@@ -235,7 +236,7 @@ func (b *Base) serve(w http.ResponseWriter, r *http.Request, table map[string]Ha
 	result := b.process(ctx, got, table)
 	b.report(ctx, got, result, time.Since(started))
 	if left.Count() > 0 || got.Envelope.Key != "" && result.settled() {
-		if err := b.nudger.nudge(ctx); err != nil {
+		if err := b.nudger.Nudge(ctx); err != nil {
 			b.Log.DebugContext(ctx, "the relay was not told: its schedule will find the messages", "error", err.Error())
 		}
 	}

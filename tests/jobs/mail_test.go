@@ -22,6 +22,13 @@ var mailPoints = []point{
 	{name: "mailer, before the message is recorded", victim: "mailer", link: "mailer sql", when: before, sees: []string{effect, "commit"}},
 }
 
+// mailing is what a mailer is told.
+func mailing(server string) map[string]string {
+	return map[string]string{
+		"MAIL_URL": server, "MAIL_FROM": "Coditect <hello@coditect.example>", "DEPLOYMENT_ENVIRONMENT": "local", "APP_URL": "https://app.example.com",
+	}
+}
+
 // staged is the platform with a mail server, and three mails to write.
 func staged(t *testing.T, p point) (*stage, *mailbox.Box, *atomic.Bool, string) {
 	t.Helper()
@@ -32,10 +39,7 @@ func staged(t *testing.T, p point) (*stage, *mailbox.Box, *atomic.Bool, string) 
 	}
 	t.Cleanup(func() { _ = box.Close() })
 	down := &atomic.Bool{}
-	s.add("mailer", "mailer", map[string]string{
-		"MAIL_URL": "smtp://" + s.mailProxy(t, box.Addr(), down) + "?tls=none", "MAIL_FROM": "Coditect <hello@coditect.example>",
-		"DEPLOYMENT_ENVIRONMENT": "local", "APP_URL": "https://app.example.com",
-	})
+	s.add("mailer", "mailer", mailing("smtp://"+s.mailProxy(t, box.Addr(), down)+"?tls=none"))
 	s.addQueues("relay")
 	project, who := s.project(), s.Member(t, s.owner.TenantID, "member")
 	for range 3 {

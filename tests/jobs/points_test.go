@@ -228,6 +228,16 @@ func TestPoison(t *testing.T) {
 		t.Error("the poison is not a dead letter after its attempts")
 	}
 	s.effects("Counted", 1, messages...)
+	// The line that the alert counts.
+	var alarms int
+	for _, line := range s.lines("mailer", "message") {
+		if line["severity"] == "ERROR" && line["result"] == "dead" && line["message_id"] == bad.ID.String() && line["kind"] == bad.Kind {
+			alarms++
+		}
+	}
+	if alarms != 1 {
+		t.Errorf("the dead letter is logged %d times", alarms)
+	}
 	// As `make replay` does.
 	s.SQL(t, `update app.outbox set dead_at = null, attempts = 0, available_at = now(), lease_until = null where id = $1`, bad.ID)
 	if err := until(func() bool { return dead() == 1 }); err != nil {

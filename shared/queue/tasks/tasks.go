@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/errs"
@@ -135,8 +136,13 @@ func (d *Deliverer) create(ctx context.Context, client *cloudtasks.Client, m que
 	if m.Envelope.Trace != "" {
 		header["traceparent"] = m.Envelope.Trace
 	}
+	var at *timestamppb.Timestamp
+	if !m.NotBefore.IsZero() {
+		at = timestamppb.New(m.NotBefore)
+	}
 	_, err = client.CreateTask(ctx, &pb.CreateTaskRequest{Parent: parent, Task: &pb.Task{
 		Name:             parent + "/tasks/" + name(m.Envelope.ID, m.Number),
+		ScheduleTime:     at,
 		DispatchDeadline: durationpb.New(dispatchDeadline),
 		MessageType: &pb.Task_HttpRequest{HttpRequest: &pb.HttpRequest{
 			Url: m.URL, HttpMethod: pb.HttpMethod_POST, Headers: header, Body: body,

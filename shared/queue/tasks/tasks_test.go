@@ -191,6 +191,29 @@ func TestTheSameHandoverMakesOneTask(t *testing.T) {
 	}
 }
 
+// A message with a time to come is a task with that schedule time.
+func TestScheduleTime(t *testing.T) {
+	t.Parallel()
+	server, _ := world(t)
+	d := deliverer(t, serve(t, server, "127.0.0.1:0"))
+	later, now := message("http://127.0.0.1:1"), message("http://127.0.0.1:1")
+	later.NotBefore = time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	for i, err := range d.Deliver(t.Context(), []queue.Handover{later, now}) {
+		if err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	const parent = "projects/local/locations/here/queues/mail"
+	got, err := server.GetTask(t.Context(), &pb.GetTaskRequest{Name: parent + "/tasks/" + name(later.Envelope.ID, 1)})
+	if err != nil || !got.GetScheduleTime().AsTime().Equal(later.NotBefore) || got.GetDispatchCount() != 0 {
+		t.Errorf("scheduled for %v, want %v: %v", got.GetScheduleTime().AsTime(), later.NotBefore, err)
+	}
+	got, err = server.GetTask(t.Context(), &pb.GetTaskRequest{Name: parent + "/tasks/" + name(now.Envelope.ID, 1)})
+	if err != nil || got.GetScheduleTime().AsTime().After(time.Now()) && got.GetDispatchCount() == 0 {
+		t.Errorf("one without a time: %v, %v", got, err)
+	}
+}
+
 func TestNames(t *testing.T) {
 	t.Parallel()
 	id := ids.New()

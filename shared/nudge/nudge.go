@@ -1,4 +1,9 @@
-package worker
+// Package nudge tells the relay that background work left messages, or let the
+// next one of a key go. What an HTTP request leaves, the router tells.
+//
+// A function nudges before it answers, as nothing runs after that. It is a
+// courtesy: what the relay is not told of, its schedule finds within a minute.
+package nudge
 
 import (
 	"context"
@@ -20,23 +25,24 @@ const (
 	patience = 250 * time.Millisecond
 )
 
-// nudger tells the relay that a job left messages, or let the next one of a key
-// go. It does so before the answer, as nothing runs after it; the schedule
-// finds whatever it does not tell.
-type nudger struct {
+// Nudger knows where the relay is.
+type Nudger struct {
 	address string // empty is off
 	hops    *hop.Keys
 	client  *http.Client
 }
 
-func newNudger(address string, hops *hop.Keys) *nudger {
-	return &nudger{
+// New makes a Nudger for the relay at an address; none leaves everything to its
+// schedule.
+func New(address string, hops *hop.Keys) *Nudger {
+	return &Nudger{
 		address: strings.TrimSuffix(address, "/"), hops: hops,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}},
 	}
 }
 
-func (n *nudger) nudge(ctx context.Context) error {
+// Nudge has the relay look into the outboxes.
+func (n *Nudger) Nudge(ctx context.Context) error {
 	if n.address == "" {
 		return nil
 	}
@@ -67,7 +73,8 @@ func (n *nudger) nudge(ctx context.Context) error {
 	return nil
 }
 
-func (n *nudger) close() error {
+// Close ends the connections that wait for the next nudge.
+func (n *Nudger) Close() error {
 	n.client.CloseIdleConnections()
 	return nil
 }
