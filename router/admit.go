@@ -173,6 +173,9 @@ func (a *admission) admit(ctx context.Context, p *identity.Principal, budgets []
 	}
 	claim := a.leases.Begin(budgets...)
 	if claim.Settled && known == live {
+		if d := claim.Decision(); !d.Allowed {
+			return d, errRate.WithRetry(d.RetryAfter())
+		}
 		return claim.Decision(), nil
 	}
 	said, d := a.trip(ctx, s, &claim, budgets)

@@ -52,6 +52,11 @@ func (b Budget[H]) Bucket() Bucket { return Bucket{b.Policy, b.Holder.String()} 
 // left. A limit of up to [ExactUpTo] is never leased. A block is replaced before
 // it is used up, by one request, while the others go on with the rest of it.
 //
+// A refusal is remembered for as long as Redis says that nothing more fits, and
+// for [LeaseLife] at most: who asks for fifty times their limit costs a trip for
+// each request that they are let in, not for each that they make. What others
+// give back meanwhile is let in that much later.
+//
 // A crash loses what was held: its clients are refused that much early until the
 // window has passed. It lets nobody in.
 type Leases[H Holder] struct {
@@ -81,7 +86,8 @@ type lease struct {
 	// remaining and reset are what Redis said last.
 	remaining int64
 	reset     time.Time
-	asking    bool // one request replaces it at a time
+	refused   time.Time // until when Redis need not be asked again
+	asking    bool      // one request replaces it at a time
 }
 
 type giveBack struct {
@@ -122,8 +128,10 @@ type Ask[H Holder] struct {
 	begun   time.Time
 	claims  [2]claim
 	// Settled tells that every budget was charged from what the process holds,
-	// and that no trip is needed.
+	// or that one is known to refuse, and that no trip is needed.
 	Settled bool
+	// denied is 1 and the index of a budget that is known to refuse.
+	denied int
 }
 
 type claim struct {
@@ -147,6 +155,14 @@ func (l *Leases[H]) Begin(budgets ...Budget[H]) Ask[H] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.begun = l.now()
+	if a.denied = l.refuses(budgets, a.begun); a.denied > 0 {
+		for i := range budgets {
+			if e, ok := l.all.Peek(nameOf(&budgets[i])); ok {
+				a.claims[i].remaining, a.claims[i].reset = e.remaining+e.left, e.reset.Sub(a.begun)
+			}
+		}
+		return a
+	}
 	for i := range budgets {
 		c := &a.claims[i]
 		l.claim(c, &budgets[i], a.begun)
@@ -182,8 +198,24 @@ func (l *Leases[H]) claim(c *claim, b *Budget[H], now time.Time) {
 	}
 }
 
+// refuses is 1 and the index of the first budget that is known to refuse, or 0.
+func (l *Leases[H]) refuses(budgets []Budget[H], now time.Time) int {
+	for i := range budgets {
+		b := &budgets[i]
+		if b.Policy.Limit <= ExactUpTo {
+			continue
+		}
+		if e, ok := l.all.Get(nameOf(b)); ok && e.left == 0 && e.policy == b.Policy && now.Before(e.refused) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+func nameOf[H Holder](b *Budget[H]) budgetName[H] { return budgetName[H]{b.Policy.Name, b.Holder} }
+
 func (l *Leases[H]) find(b *Budget[H]) *lease {
-	name := budgetName[H]{b.Policy.Name, b.Holder}
+	name := nameOf(b)
 	e, ok := l.all.Get(name)
 	if !ok {
 		e = &lease{key: b.Bucket().RedisKey(), policy: b.Policy, mark: -1}
@@ -231,7 +263,7 @@ func (a *Ask[H]) Append(keys []string, args []any) ([]string, []any) {
 // Decision is the outcome of an Ask that is settled, or whose trip was not
 // needed by the request itself.
 func (a *Ask[H]) Decision() Decision {
-	d := Decision{Allowed: true, Denied: -1, States: make([]State, len(a.budgets))}
+	d := Decision{Allowed: a.denied == 0, Denied: a.denied - 1, States: make([]State, len(a.budgets))}
 	for i, b := range a.budgets {
 		c := &a.claims[i]
 		d.States[i] = State{b.Policy, int(max(0, c.remaining)), max(0, c.reset)}
@@ -285,11 +317,14 @@ func (a *Ask[H]) Settle(reply []any) (Decision, bool) {
 		}
 	}
 	if denied >= 0 {
+		a.denied = denied + 1
 		a.refund()
+		if e := a.claims[denied].lease; e != nil {
+			e.remaining, e.reset = a.claims[denied].remaining-e.left, a.begun.Add(a.claims[denied].reset)
+			e.refused = a.begun.Add(min(LeaseLife, a.claims[denied].reset))
+		}
 	}
-	d := a.Decision()
-	d.Allowed, d.Denied = denied < 0, denied
-	return d, true
+	return a.Decision(), true
 }
 
 // settle keeps what one budget's part of a reply grants. A paid claim's own part

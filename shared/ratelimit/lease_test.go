@@ -296,3 +296,43 @@ func TestStrangeLeaseRepliesAreNotBelieved(t *testing.T) {
 		t.Error("a strange reply keeps a lease from being asked for")
 	}
 }
+
+// Who goes on after a refusal costs no more trips until something fits again,
+// and is let in then. Another plan is looked at anew.
+func TestRefusalsAreRemembered(t *testing.T) {
+	t.Parallel()
+	mr := miniredis.RunT(t)
+	now := time.UnixMilli(1_800_000_000_000)
+	mr.SetTime(now)
+	p := &process{leases: NewLeases[name](100, func() time.Time { return now }), redis: client(t, mr.Addr())}
+	tenant, user := Budget[name]{Policy{"tenant", 300, 10 * time.Second}, "t"}, Budget[name]{Policy{"user", 200, 10 * time.Second}, "u"}
+	var first Decision
+	for first = p.take(t, tenant, user); first.Allowed; first = p.take(t, tenant, user) {
+	}
+	trips := p.trips
+	for range 1000 {
+		again := p.take(t, tenant, user)
+		if again.Allowed || again.Denied != first.Denied || again.States[1] != first.States[1] {
+			t.Fatalf("%+v, and before it %+v", again, first)
+		}
+	}
+	if p.trips != trips {
+		t.Errorf("1000 refusals took %d trips", p.trips-trips)
+	}
+	if !p.take(t, tenant, Budget[name]{user.Policy, "another"}).Allowed {
+		t.Error("another person of the tenant was refused")
+	}
+	user.Policy.Limit = 250
+	if !p.take(t, tenant, user).Allowed {
+		t.Error("a larger limit was refused")
+	}
+	user.Policy.Limit = 200
+	now = now.Add(first.RetryAfter())
+	for waited := time.Duration(0); !p.take(t, tenant, user).Allowed; waited += 100 * time.Millisecond {
+		if waited > 2*user.Policy.Window {
+			t.Fatal("nothing fits again")
+		}
+		now = now.Add(100 * time.Millisecond)
+		mr.SetTime(now)
+	}
+}
