@@ -439,7 +439,7 @@ func TestHostNames(t *testing.T) {
 }
 
 // The oracle is net/http: a path that we take must be one that ServeMux would
-// not redirect, and must match the same route there.
+// not redirect, and must be the same resource there; the method comes after.
 func FuzzPaths(f *testing.F) {
 	for _, s := range []string{"/api/v1/projects/", "/api/v1/users/me", "/api/v1/users/%2e%2e/", "/api/v1/users/a%2fb/", "//x", "/a/../b", "/a/%00", "/%ff", "/api/v1/users/%25/", "/.well-known/jwks.json/", "/api/v1/users/a;b/", "/api/v1/users/%3F/", "/\\", "*", "/api/v1/users/./"} {
 		f.Add(s)
@@ -448,11 +448,16 @@ func FuzzPaths(f *testing.F) {
 	mux := http.NewServeMux()
 	var add func(n *node)
 	add = func(n *node) {
-		for _, r := range n.routes {
-			id := r.OperationID
-			answer := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Op", id) }
-			mux.HandleFunc(r.Method+" "+bare(r.Path), answer)
-			mux.HandleFunc(r.Method+" "+bare(r.Path)+"/{$}", answer)
+		if len(n.routes) > 0 {
+			answer := func(w http.ResponseWriter, r *http.Request) {
+				for _, route := range n.routes {
+					if route.Method == r.Method || route.Method == http.MethodGet && r.Method == http.MethodHead {
+						w.Header().Set("Op", route.OperationID)
+					}
+				}
+			}
+			mux.HandleFunc(bare(n.routes[0].Path), answer)
+			mux.HandleFunc(bare(n.routes[0].Path)+"/{$}", answer)
 		}
 		for _, next := range n.literal {
 			add(next)

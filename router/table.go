@@ -115,32 +115,46 @@ func (n *node) route(method string) *Route {
 
 // find gives the route, or nil. HEAD is served by GET.
 func (t *table) find(method, path string) *Route {
+	end := t.at(path)
+	if end == nil {
+		return nil
+	}
+	if r := end.route(method); r != nil || method != http.MethodHead {
+		return r
+	}
+	return end.route(http.MethodGet)
+}
+
+// at gives the node where a path ends, or nil.
+func (t *table) at(path string) *node {
 	path = bare(path)
 	if path == "" {
 		return nil
 	}
-	if r := t.root.find(method, path); r != nil || method != http.MethodHead {
-		return r
-	}
-	return t.root.find(http.MethodGet, path)
+	return t.root.at(path)
 }
 
-// find takes a rest that is empty or begins with a slash.
-func (n *node) find(method, rest string) *Route {
+// at takes a rest that is empty or begins with a slash. A literal segment beats
+// a parameter whatever the method is: DELETE of /users/me/ is a method which
+// that path does not have, not somebody whose id is "me".
+func (n *node) at(rest string) *node {
 	if rest == "" {
-		return n.route(method)
+		if len(n.routes) == 0 {
+			return nil
+		}
+		return n
 	}
 	segment, rest := cut(rest)
 	if segment == "" {
 		return nil
 	}
 	if next := n.literal[segment]; next != nil {
-		if r := next.find(method, rest); r != nil {
-			return r
+		if end := next.at(rest); end != nil {
+			return end
 		}
 	}
 	if n.param != nil {
-		return n.param.find(method, rest)
+		return n.param.at(rest)
 	}
 	return nil
 }
@@ -155,13 +169,13 @@ func cut(path string) (segment, rest string) {
 
 // allow lists the methods of a path for an Allow header; "" is no such path.
 func (t *table) allow(path string) string {
-	path = bare(path)
-	if path == "" {
+	end := t.at(path)
+	if end == nil {
 		return ""
 	}
-	methods := t.root.methods(path, nil)
-	if len(methods) == 0 {
-		return ""
+	var methods []string
+	for _, r := range end.routes {
+		methods = append(methods, r.Method)
 	}
 	if slices.Contains(methods, http.MethodGet) {
 		methods = append(methods, http.MethodHead)
@@ -169,23 +183,6 @@ func (t *table) allow(path string) string {
 	methods = append(methods, http.MethodOptions)
 	slices.Sort(methods)
 	return strings.Join(slices.Compact(methods), ", ")
-}
-
-func (n *node) methods(rest string, have []string) []string {
-	if rest == "" {
-		for _, r := range n.routes {
-			have = append(have, r.Method)
-		}
-		return have
-	}
-	segment, rest := cut(rest)
-	if next := n.literal[segment]; next != nil {
-		have = next.methods(rest, have)
-	}
-	if n.param != nil {
-		have = n.param.methods(rest, have)
-	}
-	return have
 }
 
 // functions lists the functions of the table, with those that the router asks

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -21,14 +23,38 @@ type served struct {
 // mux finds the operation of a request. Both forms of a path are served, with
 // and without the trailing slash, neither by a redirect and neither as a
 // subtree, which is what a pattern ending in a slash would be.
+//
+// The path is found first and the method then, so that a literal segment beats
+// a parameter whatever the method: DELETE of /users/me/ is a method which that
+// path does not have, not somebody whose id is "me".
 type mux struct {
-	m          *http.ServeMux
-	operations map[string]*served
-	patterns   map[string]func(http.ResponseWriter, *http.Request)
+	m         *http.ServeMux
+	resources map[string]resource // by path
+	patterns  map[string]func(http.ResponseWriter, *http.Request)
+}
+
+// resource is what there is at one path, by method.
+type resource map[string]*served
+
+func (r resource) find(method string) *served {
+	if op := r[method]; op != nil || method != http.MethodHead {
+		return op
+	}
+	return r[http.MethodGet]
+}
+
+// allow lists the methods for an Allow header.
+func (r resource) allow() string {
+	methods := slices.Collect(maps.Keys(r))
+	if r[http.MethodGet] != nil {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
 }
 
 func newMux() *mux {
-	return &mux{m: http.NewServeMux(), operations: map[string]*served{}, patterns: map[string]func(http.ResponseWriter, *http.Request){}}
+	return &mux{m: http.NewServeMux(), resources: map[string]resource{}, patterns: map[string]func(http.ResponseWriter, *http.Request){}}
 }
 
 // HandleFunc takes what huma registers; add mounts it.
@@ -39,17 +65,22 @@ func (m *mux) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Reque
 // add mounts an operation that huma has registered.
 func (m *mux) add(op *served) {
 	op.handler = m.patterns[op.Method+" "+op.Path]
-	found := func(w http.ResponseWriter, _ *http.Request) { w.(*finder).op = op }
-	bare := strings.TrimSuffix(op.Path, "/")
-	m.m.HandleFunc(op.Method+" "+bare+"/{$}", found)
-	m.m.HandleFunc(op.Method+" "+bare, found)
+	at := m.resources[op.Path]
+	if at == nil {
+		at = resource{}
+		m.resources[op.Path] = at
+		found := func(w http.ResponseWriter, _ *http.Request) { w.(*finder).at = at }
+		bare := strings.TrimSuffix(op.Path, "/")
+		m.m.HandleFunc(bare+"/{$}", found)
+		m.m.HandleFunc(bare, found)
+	}
+	at[op.Method] = op
 }
 
 // finder stands in for the response while ServeMux looks: its texts, redirects
 // and headers for what it does not find are not ours.
 type finder struct {
-	op     *served
-	status int
+	at     resource
 	header http.Header
 }
 
@@ -60,7 +91,7 @@ func (f *finder) Header() http.Header {
 	return f.header
 }
 func (f *finder) Write(p []byte) (int, error) { return len(p), nil }
-func (f *finder) WriteHeader(status int)      { f.status = status }
+func (f *finder) WriteHeader(int)             {}
 
 var (
 	errNoRoute  = errs.ErrNotFound
@@ -75,15 +106,14 @@ func (m *mux) route(_ *Deps, next handle) handle {
 	return func(c *call) error {
 		f := &finder{}
 		m.m.ServeHTTP(f, c.r) // puts the path's values into the request
-		switch {
-		case f.op != nil:
-			c.op = f.op
-			return next(c)
-		case f.status == http.StatusMethodNotAllowed:
+		if f.at == nil {
+			return errNoRoute // cleaning redirects of //x and /a/../b included: those are not canonical
+		}
+		if c.op = f.at.find(c.r.Method); c.op == nil {
 			e := *errNoMethod
-			e.Allow = f.header.Get("Allow")
+			e.Allow = f.at.allow()
 			return &e
 		}
-		return errNoRoute // cleaning redirects of //x and /a/../b included: those are not canonical
+		return next(c)
 	}
 }
