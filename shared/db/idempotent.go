@@ -34,7 +34,7 @@ func scanKept(row pgx.CollectableRow) (k kept, err error) {
 // or ends it with what an earlier one answered. It costs one round trip, which
 // requests without a key do not pay.
 func (tx *Tx) claimKey(ctx context.Context, a *idempotency.Attempt) error {
-	attempt := idempotencyRow{a, tx.by, tx.scope&tenantScope != 0 && tx.scope&userScope == 0}
+	attempt := idempotencyRow{a, tx.by, tx.keepsWithTenant()}
 	// The lock is given up with the transaction, whatever becomes of us.
 	locked := One(tx, pgx.RowTo[bool], `select pg_try_advisory_xact_lock(hashtextextended($1, 0))`, attempt.name())
 	earlier := One(tx, scanKept, attempt.selectSQL(), attempt.key(time.Now().UTC())...)
@@ -50,6 +50,12 @@ func (tx *Tx) claimKey(ctx context.Context, a *idempotency.Attempt) error {
 	}
 	a.OnFailure(func(ctx context.Context, r idempotency.Response) error { return tx.db.keep(ctx, attempt, tx.scope, r) })
 	return nil
+}
+
+// keepsWithTenant tells whether an answer is kept with the tenant: where the
+// rows of who acts are not in sight, it cannot be kept with them.
+func (tx *Tx) keepsWithTenant() bool {
+	return tx.scope&tenantScope != 0 && (tx.scope&userScope == 0 || tx.other != ids.Nil)
 }
 
 // Replayed looks for the answer that the request's Idempotency-Key was given
@@ -109,7 +115,7 @@ type heldTx struct {
 
 func (h *heldTx) Commit(ctx context.Context, r idempotency.Response) error {
 	defer h.tx.end(ctx)
-	row := idempotencyRow{h.attempt, h.tx.by, h.tx.scope&tenantScope != 0 && h.tx.scope&userScope == 0}
+	row := idempotencyRow{h.attempt, h.tx.by, h.tx.keepsWithTenant()}
 	s, err := row.insert(ctx, r)
 	if err != nil {
 		return err

@@ -78,6 +78,8 @@ const (
 	SpanLeave        Spanning = "leave tenant"
 	SpanHost         Spanning = "claim host"
 	SpanDelete       Spanning = "delete account"
+	SpanDeactivate   Spanning = "deactivate member"
+	SpanRemove       Spanning = "remove member"
 )
 
 // Span runs fn in a transaction over both the principal's tenant and the
@@ -93,6 +95,23 @@ func Span(ctx context.Context, d *DB, what Spanning, by identity.Principal, fn f
 	// changed the truth.
 	copied := what == SpanProfile
 	if err := d.run(ctx, &Tx{db: d, pool: d.app, by: by, scope: tenantScope | userScope, write: true, consumes: copied}, fn); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// SpanOther is [Span] for what is done to somebody else: the principal acts in
+// their tenant, and it is the other person whose rows are in sight and whose
+// events and messages are left. Removing a member needs it, to end what the
+// person has of the tenant. The caller settles that the principal may.
+func SpanOther(ctx context.Context, d *DB, what Spanning, by identity.Principal, other ids.ID, fn func(*Tx) error) error {
+	if !by.HasTenant() {
+		return ErrNoTenant
+	}
+	if by.UserID == ids.Nil || other == ids.Nil {
+		return errNoUser
+	}
+	if err := d.run(ctx, &Tx{db: d, pool: d.app, by: by, other: other, scope: tenantScope | userScope, write: true}, fn); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

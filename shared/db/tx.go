@@ -33,6 +33,7 @@ type Tx struct {
 	db    *DB
 	pool  *pgxpool.Pool
 	by    identity.Principal
+	other ids.ID // the person whose rows are in sight, when it is not who acts
 	scope scope
 	write bool
 	// consumes tells that a message's consumer is at work: it may find that
@@ -79,11 +80,20 @@ func (tx *Tx) Tenant() ids.ID { return tx.by.TenantID }
 // User is the person who acts.
 func (tx *Tx) User() ids.ID { return tx.by.UserID }
 
+// Person is whose own rows the transaction sees: who acts, or of [SpanOther]
+// the other one.
+func (tx *Tx) Person() ids.ID {
+	if tx.other != ids.Nil {
+		return tx.other
+	}
+	return tx.by.UserID
+}
+
 // Record notes what the transaction did to a tenant's object. Every [Write]
 // must record something.
 func (tx *Tx) Record(e activity.Entry) { tx.entries = append(tx.entries, e) }
 
-// RecordUser notes what the transaction did to the person's own account.
+// RecordUser notes what the transaction did to the [Tx.Person]'s own account.
 func (tx *Tx) RecordUser(kind string, data activity.Changes) {
 	tx.events = append(tx.events, event{kind, data})
 }
@@ -134,8 +144,8 @@ func (tx *Tx) start() []statement {
 	if tx.scope&tenantScope != 0 {
 		s = append(s, exec(`select app.set_tenant($1)`, tx.by.TenantID))
 	}
-	if tx.scope&userScope != 0 && tx.by.UserID != ids.Nil {
-		s = append(s, exec(`select app.set_user($1)`, tx.by.UserID))
+	if tx.scope&userScope != 0 && tx.Person() != ids.Nil {
+		s = append(s, exec(`select app.set_user($1)`, tx.Person()))
 	}
 	return s
 }
@@ -217,6 +227,16 @@ func (tx *Tx) end(ctx context.Context) {
 	conn.Release()
 }
 
+// owner is whose events the transaction leaves. From where somebody else acted
+// is not the person's to know.
+func (tx *Tx) owner() identity.Principal {
+	by := tx.by
+	if tx.other != ids.Nil {
+		by.UserID, by.ClientIP = tx.other, ""
+	}
+	return by
+}
+
 // leave queues the rows that commit with the change.
 func (tx *Tx) leave(ctx context.Context) error {
 	if len(tx.entries) > 0 {
@@ -227,7 +247,7 @@ func (tx *Tx) leave(ctx context.Context) error {
 		tx.queue = append(tx.queue, s)
 	}
 	if len(tx.events) > 0 {
-		s, err := insertEvents(tx.by, tx.events)
+		s, err := insertEvents(tx.owner(), tx.events)
 		if err != nil {
 			return err
 		}
@@ -241,7 +261,7 @@ func (tx *Tx) leave(ctx context.Context) error {
 		tx.queue = append(tx.queue, s)
 	}
 	if len(tx.mail) > 0 {
-		s, err := insertMessages("app.user_outbox", "user_id", tx.by.UserID, telemetry.Traceparent(ctx), tx.mail)
+		s, err := insertMessages("app.user_outbox", "user_id", tx.Person(), telemetry.Traceparent(ctx), tx.mail)
 		if err != nil {
 			return err
 		}
