@@ -62,13 +62,22 @@ func New(d *db.DB, c *cache.Client, log *slog.Logger) *Resolver {
 
 // member and tenant are what Redis keeps.
 type member struct {
-	Role        string   `json:"role"`
-	Permissions []string `json:"permissions"`
+	// Role is a built-in one's name, or anything else with the RoleID of one of
+	// the tenant's own.
+	Role   string `json:"role"`
+	RoleID ids.ID `json:"role_id,omitzero"`
 }
 
 type tenant struct {
-	Status string `json:"status"`
-	Plan   string `json:"plan"`
+	Status string             `json:"status"`
+	Plan   string             `json:"plan"`
+	Roles  map[string]ownRole `json:"roles,omitempty"` // by id
+}
+
+// ownRole is one of the tenant's own.
+type ownRole struct {
+	Name        string   `json:"name"`
+	Permissions []string `json:"permissions"`
 }
 
 func memberKey(tenant, user ids.ID) string { return "acc:" + tenant.String() + ":" + user.String() }
@@ -111,7 +120,8 @@ func (r *Resolver) fill(ctx context.Context, by identity.Principal) (identity.Ac
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
 		r.log.WarnContext(ctx, "access was not cached", "error", err)
 	}
-	return combine(m, t), nil
+	a, _ := combine(m, t)
+	return a, nil
 }
 
 func join(mb, tb []byte) (identity.Access, bool) {
@@ -120,23 +130,34 @@ func join(mb, tb []byte) (identity.Access, bool) {
 	if mb == nil || tb == nil || json.Unmarshal(mb, &m) != nil || json.Unmarshal(tb, &t) != nil {
 		return identity.Access{}, false
 	}
-	return combine(m, t), true
+	return combine(m, t)
 }
 
-func combine(m member, t tenant) identity.Access {
-	ps := make([]identity.Permission, len(m.Permissions))
-	for i, p := range m.Permissions {
+// combine is false, and the access without rights, when the two do not belong
+// together: the member's role is younger than what is known of the tenant.
+func combine(m member, t tenant) (identity.Access, bool) {
+	a := identity.Access{Role: m.Role, Permissions: identity.Set{}, Plan: t.Plan, TenantStatus: t.Status}
+	if set, builtin := identity.Builtin(m.Role); builtin {
+		a.Permissions = set
+		return a, true
+	}
+	own, known := t.Roles[m.RoleID.String()]
+	if !known {
+		return a, false
+	}
+	ps := make([]identity.Permission, len(own.Permissions))
+	for i, p := range own.Permissions {
 		ps[i] = identity.Permission(p)
 	}
-	return identity.Access{Role: m.Role, Permissions: identity.NewSet(ps...), Plan: t.Plan, TenantStatus: t.Status}
+	a.Role, a.Permissions = own.Name, identity.NewSet(ps...)
+	return a, true
 }
 
 type row struct {
-	status, plan string
-	role         *string
-	active       *bool
-	custom       *string
-	permissions  []string
+	tenant
+	role   *string
+	active *bool
+	custom *ids.ID
 }
 
 // read asks the truth, in one round trip.
@@ -144,12 +165,13 @@ func (r *Resolver) read(ctx context.Context, by identity.Principal) (member, ten
 	var found *db.Row[row]
 	err := db.Read(ctx, r.db, by, func(tx *db.Tx) error {
 		found = db.One(tx, func(cr pgx.CollectableRow) (x row, err error) {
-			err = cr.Scan(&x.status, &x.plan, &x.role, &x.active, &x.custom, &x.permissions)
+			err = cr.Scan(&x.Status, &x.Plan, &x.role, &x.active, &x.custom, &x.Roles)
 			return x, err
-		}, `select o.status, o.plan, m.role, m.is_active and m.left_at is null, r.name, r.permissions
+		}, `select o.status, o.plan, m.role, m.is_active and m.left_at is null, m.custom_role_id,
+			       (select json_object_agg(r.id, json_build_object('name', r.name, 'permissions', r.permissions))
+			          from app.roles r where r.tenant_id = $1)
 			  from app.organizations o
 			  left join app.memberships m on m.tenant_id = $1 and m.user_id = $2
-			  left join app.roles r on r.tenant_id = $1 and r.id = m.custom_role_id
 			 where o.tenant_id = $1`, tx.Tenant(), tx.User())
 		return nil
 	})
@@ -160,13 +182,11 @@ func (r *Resolver) read(ctx context.Context, by identity.Principal) (member, ten
 	if !ok || x.role == nil || x.active == nil || !*x.active {
 		return member{}, tenant{}, ErrNotMember
 	}
-	m := member{Role: *x.role, Permissions: x.permissions}
-	if set, builtin := identity.Builtin(*x.role); builtin {
-		m.Permissions = set.Strings()
-	} else if x.custom != nil {
-		m.Role = *x.custom
+	m := member{Role: *x.role}
+	if x.custom != nil {
+		m.RoleID = *x.custom
 	}
-	return m, tenant{Status: x.status, Plan: x.plan}, nil
+	return m, x.tenant, nil
 }
 
 // DropMember forgets what members of a tenant may do. Call it after the change
@@ -181,8 +201,8 @@ func (r *Resolver) DropMember(ctx context.Context, tenant ids.ID, users ...ids.I
 	r.drop(ctx, keys...)
 }
 
-// DropTenant forgets a tenant's status and plan. Call it after the change
-// committed.
+// DropTenant forgets a tenant's status, its plan and what its own roles hold.
+// Call it after the change committed.
 func (r *Resolver) DropTenant(ctx context.Context, tenant ids.ID) {
 	r.local.DropIf(func(k key) bool { return k.tenant == tenant })
 	r.drop(ctx, tenantKey(tenant))

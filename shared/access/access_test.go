@@ -106,16 +106,34 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	}
-	// A role whose rights change gives its members the new ones.
-	by := f.Member(t, f.owner.TenantID, "auditor").Principal
+	// A role whose rights change gives all its members the new ones, everywhere,
+	// by the tenant's one key.
+	by, colleague := f.Member(t, f.owner.TenantID, "auditor").Principal, f.Member(t, f.owner.TenantID, "auditor").Principal
 	r := f.process(t)
-	if _, err := r.Resolve(t.Context(), by); err != nil {
-		t.Fatal(err)
+	for _, p := range []identity.Principal{by, colleague} {
+		if _, err := r.Resolve(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f.SQL(t, `update app.roles set permissions = '{tasks:read}' where name = 'auditor'`)
-	r.DropMember(t.Context(), by.TenantID, by.UserID)
-	if a, err := r.Resolve(t.Context(), by); err != nil || !slices.Equal(a.Permissions, identity.NewSet(identity.TasksRead)) {
-		t.Errorf("%+v, %v", a, err)
+	r.DropTenant(t.Context(), by.TenantID)
+	for name, r := range map[string]*access.Resolver{"where it was changed": r, "a fresh process": f.process(t)} {
+		for _, p := range []identity.Principal{by, colleague} {
+			if a, err := r.Resolve(t.Context(), p); err != nil || !slices.Equal(a.Permissions, identity.NewSet(identity.TasksRead)) {
+				t.Errorf("%s: %+v, %v", name, a, err)
+			}
+		}
+	}
+	f.Redis.FastForward(cache.TombstoneTTL)
+	want(t, "after the tombstone", f.process(t), by, "auditor", 1, 2)
+	want(t, "then from Redis", f.process(t), colleague, "auditor", 0, 1)
+	// A role that Redis has not heard of is asked for, and never taken for none.
+	f.SQL(t, `insert into app.roles (tenant_id, id, name, permissions) values ($1, $2, 'young', '{tasks:read}')`, f.owner.TenantID, ids.New())
+	young := f.Member(t, f.owner.TenantID, "young").Principal
+	for range 2 {
+		if a := want(t, "younger than the cache", f.process(t), young, "young", 1, 2); !a.Permissions.Has(identity.TasksRead) {
+			t.Errorf("%+v", a)
+		}
 	}
 }
 
