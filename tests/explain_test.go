@@ -63,6 +63,7 @@ func TestPlans(t *testing.T) {
 			}
 		}
 	}
+	home.objects(t, home.owner) // what the last one deleted, and the statements name
 	e.SQL(t, `analyze`)
 	statements := recorder.statements()
 	heard := map[string]bool{}
@@ -93,6 +94,8 @@ var queries = map[string][]string{
 	"list-projects":      {"?status=active", "?search=secret", "?ordering=updated_at", "?include_deleted=true", "?status=deleted"},
 	"list-tasks":         {"?status=todo", "?priority=medium", "?status=todo&priority=medium", "?status=todo&assignee=me", "?assignee=none", "?assignee=me", "?due_before=2027-01-01", "?due_after=2025-01-01", "?search=secret", "?ordering=-updated_at"},
 	"list-project-tasks": {"?status=todo", "?priority=medium", "?status=todo&priority=medium", "?assignee=me", "?due_before=2027-01-01", "?due_after=2025-01-01", "?assignee=none", "?search=secret", "?ordering=updated_at"},
+	"list-members":       {"?role=owner", "?role=manager", "?is_active=true", "?search=secret", "?ordering=updated_at"},
+	"list-roles":         {"?ordering=-updated_at"},
 	"list-activity":      {"?model=Task", "?action=created", "?since=2020-01-01T00:00:00Z"},
 }
 

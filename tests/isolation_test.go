@@ -136,6 +136,8 @@ func intrusion(t *testing.T, home, foreign *scene, op api.Operation) functest.Re
 	case "list-projects":
 		query.Set("owner", foreign.owner.UserID.String())
 		query.Set("include_deleted", "true")
+	case "list-members":
+		query.Set("search", "secret")
 	case "list-activity":
 		query.Set("user", foreign.owner.UserID.String())
 		query.Set("object_id", foreign.task.String())
@@ -156,7 +158,7 @@ func tells(r functest.Response, s *scene) bool {
 	if strings.Contains(body, secretOf(s.owner.TenantID)) || strings.Contains(body, s.owner.Email) && r.Status/100 == 2 {
 		return true
 	}
-	return r.Status/100 == 2 && slices.ContainsFunc([]ids.ID{s.project, s.deletedProject, s.task, s.deletedTask}, func(id ids.ID) bool {
+	return r.Status/100 == 2 && slices.ContainsFunc([]ids.ID{s.project, s.deletedProject, s.task, s.deletedTask, s.member, s.role}, func(id ids.ID) bool {
 		return strings.Contains(body, `"`+id.String()+`"`)
 	})
 }

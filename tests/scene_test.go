@@ -44,6 +44,9 @@ type scene struct {
 	// What paths name, by what their pattern begins with. The deleted ones are
 	// for restore.
 	project, deletedProject, task, deletedTask, comment, session, job, attachment, upload ids.ID
+	// member is a colleague whose role gives nothing, role another such role that
+	// nobody has: whoever may change either at all may change these.
+	member, role ids.ID
 }
 
 func stage(t testing.TB, p *platform.Platform) *scene {
@@ -83,6 +86,28 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 	for id, status := range map[ids.ID]string{s.attachment: "ready", s.upload: "pending"} {
 		s.attach(t, of, id, status)
 	}
+	s.colleague(t)
+}
+
+// spare is the name of the role that nobody has.
+func (s *scene) spare() string { return "spare: " + secretOf(s.owner.TenantID) }
+
+// colleague makes the member and the role of the scene as they are to be.
+func (s *scene) colleague(t testing.TB) {
+	t.Helper()
+	tenant := s.owner.TenantID
+	if s.member == ids.Nil {
+		s.role = ids.New()
+		s.SQL(t, `insert into app.roles (tenant_id, id, name) values ($1, $2, 'nothing')`, tenant, ids.New())
+		s.member = s.Member(t, tenant, "nothing").UserID
+	}
+	s.SQL(t, `insert into app.roles (tenant_id, id, name) values ($1, $2, $3)
+		on conflict (tenant_id, id) do update set name = excluded.name, permissions = '{}'`, tenant, s.role, s.spare())
+	s.SQL(t, `update app.memberships m set role = 'custom', custom_role_id = r.id, is_active = true, left_at = null, first_name = $3
+		from app.roles r where r.tenant_id = $1 and r.name = 'nothing' and m.tenant_id = $1 and m.user_id = $2`, tenant, s.member, secretOf(tenant))
+	s.SQL(t, `update app.user_tenants set left_at = null where user_id = $1 and tenant_id = $2`, s.member, tenant)
+	s.SQL(t, `insert into app.sessions (user_id, session_id, tenant_id, expires_at) values ($1, $2, $3, now() + interval '1 day')`, s.member, ids.New(), tenant)
+	s.SQL(t, `delete from app.roles where tenant_id = $1 and name like 'made %'`, tenant)
 }
 
 // standing is what somebody is in the scene's tenant.
@@ -179,6 +204,10 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		in.Token, in.Body = going.Token, map[string]any{"confirm": going.Email}
 	case "assign-task":
 		in.Body = map[string]any{"user_id": s.owner.UserID}
+	case "update-member":
+		in.Body = map[string]any{"role": s.spare()}
+	case "create-role", "replace-role": // nobody gives what they do not hold
+		in.Body = map[string]any{"name": "made " + ids.New().String(), "permissions": []string{}}
 	case "transfer-tenant":
 		in.Body = map[string]any{"user_id": s.Member(t, s.owner.TenantID, "admin").UserID}
 	case "leave-tenant":
@@ -232,6 +261,10 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.upload
 	case strings.HasPrefix(op.Path, "/api/v1/attachments/{id}/"):
 		id = s.attachment
+	case strings.HasPrefix(op.Path, "/api/v1/users/{id}/"):
+		id = s.member
+	case strings.HasPrefix(op.Path, "/api/v1/roles/{id}/"):
+		id = s.role
 	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):
 		id = s.session
 	case strings.HasPrefix(op.Path, "/internal/sessions/{user_id}/{session_id}/"):

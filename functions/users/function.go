@@ -1,5 +1,8 @@
 // Package users is the function that serves people: one's own profile, address
-// and account.
+// and account; the members of an organization, and the roles that they have.
+//
+// What somebody may do follows from their membership. Whatever changes that
+// tells shared/access, and leaves a message that tells it once more.
 //
 // To add an operation, write a file of its own with its input, its output and
 // its act, give it a line in operations, and put its statements into store.go
@@ -44,6 +47,15 @@ func (s *service) operations() []api.Operation {
 		api.New(confirmEmailSpec, s.confirmEmail),
 		api.New(deleteMeSpec, s.deleteMe),
 		api.New(unsubscribeSpec, s.unsubscribe),
+		api.New(listMembersSpec, s.listMembers),
+		api.New(getMemberSpec, s.getMember),
+		api.New(updateMemberSpec, s.updateMember),
+		api.New(removeMemberSpec, s.removeMember),
+		api.New(listRolesSpec, s.listRoles),
+		api.New(createRoleSpec, s.createRole),
+		api.New(getRoleSpec, s.getRole),
+		api.New(replaceRoleSpec, s.replaceRole),
+		api.New(deleteRoleSpec, s.deleteRole),
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/coditect/platform/scripts/local/process"
 	"github.com/coditect/platform/scripts/local/run"
 	"github.com/coditect/platform/scripts/local/state"
+	"github.com/coditect/platform/scripts/local/tenant"
 	"github.com/coditect/platform/scripts/local/tools"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/functest"
@@ -188,6 +189,7 @@ func TestSplit(t *testing.T) {
 			t.Error("the other router believes in it after 5 s")
 		}
 	})
+	t.Run("rights that are taken at one router are gone at the other", func(t *testing.T) { rights(t, fleet, one, two) })
 	token := register(t, p)
 	t.Run("a function that dies is missed and comes back", func(t *testing.T) {
 		list := functest.Request{Method: http.MethodGet, Path: "/api/v1/tasks/", Token: token}
@@ -268,6 +270,71 @@ func register(t *testing.T, p *platform.Platform) (token string) {
 		"email": ids.New().String() + "@example.com", "password": "correct horse battery", "first_name": "Ada", "last_name": "Lovelace",
 		"subdomain": "s" + strings.ReplaceAll(ids.New().String(), "-", ""),
 	}}).Want(t, http.StatusCreated).String(t, "access_token")
+}
+
+// rights takes a right from somebody, and then all of them, at one router, and
+// looks at the other for what each function says. A role that is edited, and who
+// is removed, are known everywhere within five seconds.
+func rights(t *testing.T, fleet *Fleet, one, two *platform.Platform) {
+	t.Helper()
+	const password = "correct horse battery"
+	join := func() (email, subdomain, token string) {
+		email, subdomain = ids.New().String()+"@example.com", "s"+strings.ReplaceAll(ids.New().String(), "-", "")
+		made := one.Send(t, functest.Request{Method: http.MethodPost, Path: "/api/v1/auth/register/", Body: map[string]any{
+			"email": email, "password": password, "first_name": "Ada", "last_name": "Lovelace", "subdomain": subdomain,
+		}}).Want(t, http.StatusCreated)
+		return email, subdomain, made.String(t, "access_token")
+	}
+	_, subdomain, owner := join()
+	email, _, guest := join()
+	do := func(p *platform.Platform, token, method, path string, body any, status int) functest.Response {
+		t.Helper()
+		return p.Send(t, functest.Request{Method: method, Path: path, Token: token, Body: body}).Want(t, status)
+	}
+	system, ok := fleet.env.lookup("SYSTEM_DATABASE_URL")
+	if !ok {
+		t.Fatal("the fleet has no database")
+	}
+	// More requests than a free organization may make.
+	if _, err := tenant.Do(t.Context(), system, []string{"plan", subdomain, "enterprise"}); err != nil {
+		t.Fatal(err)
+	}
+	added, err := tenant.Do(t.Context(), system, []string{"add", subdomain, email, "manager"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest = do(one, guest, http.MethodPost, "/api/v1/auth/switch-tenant/", map[string]any{"tenant_id": added.TenantID}, http.StatusOK).String(t, "access_token")
+
+	// One of each function whose every operation demands a right.
+	paths := []string{"/api/v1/tasks/", "/api/v1/projects/", "/api/v1/users/", "/api/v1/activity/"}
+	follow := func(what string, status int) {
+		t.Helper()
+		deadline := time.Now().Add(5 * time.Second)
+		for _, path := range paths {
+			last, late := 0, false
+			err := process.Poll(t.Context(), time.Minute, func() bool {
+				late = time.Now().After(deadline) // What is asked then must be answered right.
+				last = two.Send(t, functest.Request{Method: http.MethodGet, Path: path, Token: guest}).Status
+				return last == status || late
+			})
+			if err != nil || last != status {
+				t.Errorf("%s: %s answers %d after 5 s", what, path, last)
+			}
+		}
+	}
+	follow("a member", http.StatusOK)
+	role := ""
+	for _, r := range do(one, owner, http.MethodGet, "/api/v1/roles/", nil, http.StatusOK).Get(t, "results").([]any) {
+		if r, ok := r.(map[string]any); ok && r["name"] == "manager" {
+			role, _ = r["id"].(string)
+		}
+	}
+	do(one, owner, http.MethodPut, "/api/v1/roles/"+role+"/", map[string]any{"name": "manager", "permissions": []string{}}, http.StatusOK)
+	follow("whose role gives nothing any more", http.StatusForbidden)
+	do(one, owner, http.MethodPatch, "/api/v1/users/"+added.UserID.String()+"/", map[string]any{"role": "viewer"}, http.StatusOK)
+	follow("who has another role", http.StatusOK)
+	do(one, owner, http.MethodDelete, "/api/v1/users/"+added.UserID.String()+"/", nil, http.StatusNoContent)
+	follow("who was removed, and signed out", http.StatusUnauthorized)
 }
 
 // background registers somebody and waits for their mail: router, relay, queue,
