@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Writes everything that follows from something else: what functions.json
-# implies, then what the functions' operations imply, then what each links.
+# implies, then what the functions' operations imply, then what each links, and what
+# the READMEs of terraform/modules list.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 go run ./scripts/cmd/functions generate
 go run ./functions/all/cmd/generate
 go run ./scripts/cmd/deps -write
+go run ./scripts/cmd/terraform generate
