@@ -7,6 +7,7 @@ require (
 	github.com/coditect/platform/functions/all v0.0.0
 	github.com/coditect/platform/functions/exporter v0.0.0
 	github.com/coditect/platform/functions/mailer v0.0.0
+	github.com/coditect/platform/functions/membersync v0.0.0
 	github.com/coditect/platform/functions/reporter v0.0.0
 	github.com/coditect/platform/functions/tasks v0.0.0
 	github.com/coditect/platform/migrations v0.0.0
@@ -66,7 +67,6 @@ require (
 	github.com/coditect/platform/functions/attachments v0.0.0 // indirect
 	github.com/coditect/platform/functions/auth v0.0.0 // indirect
 	github.com/coditect/platform/functions/jobs v0.0.0 // indirect
-	github.com/coditect/platform/functions/membersync v0.0.0 // indirect
 	github.com/coditect/platform/functions/projects v0.0.0 // indirect
 	github.com/coditect/platform/functions/tenants v0.0.0 // indirect
 	github.com/coditect/platform/functions/users v0.0.0 // indirect

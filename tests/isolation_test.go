@@ -158,7 +158,7 @@ func tells(r functest.Response, s *scene) bool {
 	if strings.Contains(body, secretOf(s.owner.TenantID)) || strings.Contains(body, s.owner.Email) && r.Status/100 == 2 {
 		return true
 	}
-	return r.Status/100 == 2 && slices.ContainsFunc([]ids.ID{s.project, s.deletedProject, s.task, s.deletedTask, s.member, s.role}, func(id ids.ID) bool {
+	return r.Status/100 == 2 && slices.ContainsFunc([]ids.ID{s.project, s.deletedProject, s.task, s.deletedTask, s.member, s.role, s.invitation}, func(id ids.ID) bool {
 		return strings.Contains(body, `"`+id.String()+`"`)
 	})
 }

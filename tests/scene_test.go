@@ -47,6 +47,8 @@ type scene struct {
 	// member is a colleague whose role gives nothing, role another such role that
 	// nobody has: whoever may change either at all may change these.
 	member, role ids.ID
+	// invitation is to the member's role.
+	invitation ids.ID
 }
 
 func stage(t testing.TB, p *platform.Platform) *scene {
@@ -87,6 +89,25 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 		s.attach(t, of, id, status)
 	}
 	s.colleague(t)
+	s.invitation, _ = s.invited(t, of.UserID, ids.New().String()+"@example.com")
+}
+
+// invited makes an invitation to the role that gives nothing, and gives the
+// token of its link.
+func (s *scene) invited(t testing.TB, by ids.ID, email string) (ids.ID, string) {
+	t.Helper()
+	s.room(t)
+	token := maillink.New(s.ring(t), time.Now(), identity.InvitationToken, s.owner.TenantID, ids.New())
+	s.SQL(t, `insert into app.invitations (tenant_id, id, email, role, custom_role_id, member_id, secret_hash, invited_by, expires_at, first_name)
+		select $1, $2, $3, 'custom', r.id, $4, $5, $6, now() + interval '7 days', $7 from app.roles r where r.tenant_id = $1 and r.name = 'nothing'`,
+		s.owner.TenantID, token.ID, email, ids.New(), token.Hash(), by, secretOf(s.owner.TenantID))
+	return token.ID, token.Reveal()
+}
+
+// room makes the plan one that has it for everybody who comes.
+func (s *scene) room(t testing.TB) {
+	t.Helper()
+	s.SQL(t, `update app.organizations set plan = 'enterprise' where tenant_id = $1`, s.owner.TenantID)
 }
 
 // spare is the name of the role that nobody has.
@@ -199,6 +220,15 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		s.SQL(t, `insert into app.email_tokens (user_id, id, kind, secret_hash, email, expires_at) values ($1, $2, 'change_email', $3, $4, now() + interval '1 hour')`,
 			s.owner.UserID, token.ID, token.Hash(), token.ID.String()+"@example.com")
 		in.Body = map[string]any{"token": token.Reveal()}
+	case "create-member":
+		s.room(t)
+		in.Body = map[string]any{"email": ids.New().String() + "@example.com", "first_name": "Grace", "last_name": "Hopper", "role": "nothing"}
+	case "invite":
+		s.room(t)
+		in.Body = map[string]any{"email": ids.New().String() + "@example.com", "role": "nothing"}
+	case "accept-invitation":
+		_, token := s.invited(t, s.owner.UserID, ids.New().String()+"@example.com")
+		in.Token, in.Body = "", map[string]any{"token": token, "password": password, "first_name": "Grace", "last_name": "Hopper"}
 	case "delete-me":
 		going := s.Member(t, s.owner.TenantID, identity.RoleMember) // the owner may not
 		in.Token, in.Body = going.Token, map[string]any{"confirm": going.Email}
@@ -261,6 +291,8 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.upload
 	case strings.HasPrefix(op.Path, "/api/v1/attachments/{id}/"):
 		id = s.attachment
+	case strings.HasPrefix(op.Path, "/api/v1/users/invitations/{id}/"):
+		id = s.invitation
 	case strings.HasPrefix(op.Path, "/api/v1/users/{id}/"):
 		id = s.member
 	case strings.HasPrefix(op.Path, "/api/v1/roles/{id}/"):

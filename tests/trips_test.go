@@ -26,6 +26,8 @@ var exchanges = map[string]int{
 	"switch-tenant":          3, // who they are, what they are there, and the session: two shards and a write
 	"create-tenant":          2, // the person first, on their own shard
 	"list-tenants":           2, // which, then each under its own policy
+	"accept-invitation":      4, // the invitation, whose its address is, who they are, and the acceptance: three shards, each known from the one before
+	"resend-invitation":      3, // whom it goes to, whose budget is charged outside of transactions
 	"complete-attachment":    3, // what to look for in the storage, which no transaction waits for, and then the change
 }
 
@@ -33,6 +35,7 @@ var exchanges = map[string]int{
 var redisExchanges = map[string]int{
 	"change-password":        2, // the budget before, and the sessions that ended after
 	"confirm-password-reset": 2, // the same
+	"accept-invitation":      2, // the budget before, and the rights that somebody who left had
 	"delete-me":              2, // the sessions that ended, and the rights in the organization that was left
 	"remove-member":          2, // the same
 }

@@ -1,6 +1,6 @@
 // Package auth is the function that knows who somebody is: it registers
-// people, signs them in and out, hands out and renews tokens, and tells the
-// router whether a session still lives.
+// people, signs them in and out, accepts invitations, hands out and renews
+// tokens, and tells the router whether a session still lives.
 //
 // A session is a row of its owner; its refresh tokens form a chain in which
 // each is derived from the one before, so that a chain cannot fork (see
@@ -58,6 +58,7 @@ func (s *service) operations() []api.Operation {
 		api.New(switchTenantSpec, s.switchTenant),
 		api.New(listSessionsSpec, s.listSessions),
 		api.New(deleteSessionSpec, s.deleteSession),
+		api.New(acceptSpec, s.accept),
 		api.New(jwksSpec, s.jwks),
 		api.New(sessionStateSpec, s.sessionState),
 	}

@@ -31,6 +31,8 @@ type service struct {
 	access *access.Resolver
 	// proofs guard the password of who is signed in.
 	proofs *ratelimit.SignIn
+	// limits guard addresses from being written to.
+	limits *ratelimit.Limiter
 	hasher *identity.Hasher
 	// ring derives the secrets of mailed links.
 	ring secrets.KeyRing
@@ -56,6 +58,12 @@ func (s *service) operations() []api.Operation {
 		api.New(getRoleSpec, s.getRole),
 		api.New(replaceRoleSpec, s.replaceRole),
 		api.New(deleteRoleSpec, s.deleteRole),
+		api.New(createMemberSpec, s.createMember),
+		api.New(inviteSpec, s.invite),
+		api.New(listInvitationsSpec, s.listInvitations),
+		api.New(getInvitationSpec, s.getInvitation),
+		api.New(deleteInvitationSpec, s.deleteInvitation),
+		api.New(resendInvitationSpec, s.resendInvitation),
 	}
 }
 

@@ -27,7 +27,7 @@ var updateMemberSpec = api.Spec{
 	Description: "A JSON merge patch (RFC 7396). It takes effect at once, and everywhere within five seconds; who is deactivated is signed out " +
 		"where they act in this organization. Nobody grants what they do not hold, or changes who holds more than they do.",
 	Permission:      identity.MembersWrite,
-	Errors:          []errs.Error{*errNotHeld, *access.ErrNotMember, *errOnlyOwner, *errNotJoined},
+	Errors:          []errs.Error{*errNotHeld, *access.ErrNotMember, *errMembersOfPlan, *errOnlyOwner, *errNotJoined},
 	RequestExample:  map[string]any{"role": "manager"},
 	ResponseExample: exampleMember,
 }
@@ -52,6 +52,9 @@ func (s *service) updateMember(ctx context.Context, by identity.Caller, in *upda
 	var ended *db.Rows[ids.ID]
 	act := func(tx *db.Tx) error {
 		tx.Explain(memberBroken)
+		if in.Body.IsActive.Or(false) {
+			lockPlaces(tx)
+		}
 		found := findRole(tx, in.Body.Role)
 		p, err := s.lockPair(ctx, tx, in.ID)
 		if err != nil {
@@ -85,6 +88,9 @@ func (s *service) updateMember(ctx context.Context, by identity.Caller, in *upda
 			return errOnlyOwner
 		}
 		changed = true
+		if after.IsActive && !p.target.IsActive {
+			requirePlace(tx)
+		}
 		version := updateMember(tx, in.ID, role, after.IsActive)
 		if after.JoinedAt == nil {
 			offerRole(tx, in.ID, role)

@@ -14,8 +14,10 @@ import (
 	"github.com/coditect/platform/shared/page"
 )
 
-// memberBroken is for a role that was deleted while it was given.
+// memberBroken is for a role that was deleted while it was given, and for a
+// place that there is none of.
 var memberBroken = db.Constraints{
+	"members_of_plan":              errMembersOfPlan,
 	"memberships_custom_role_fkey": errNoRole,
 	"invitations_custom_role_fkey": errNoRole,
 }

@@ -80,6 +80,7 @@ const (
 	SpanDelete       Spanning = "delete account"
 	SpanDeactivate   Spanning = "deactivate member"
 	SpanRemove       Spanning = "remove member"
+	SpanAccept       Spanning = "accept invitation"
 )
 
 // Span runs fn in a transaction over both the principal's tenant and the

@@ -45,7 +45,7 @@ func Mount(t testing.TB, e *functest.Env, change func(vars map[string]string)) *
 	vars["BASE_DOMAIN"] = "localhost"
 	vars["LOG_LEVEL"] = "error"
 	// Tests ask faster than people do; those of the limits set their own.
-	for _, limit := range []string{"RATE_TENANT_PER_MINUTE", "RATE_USER_PER_MINUTE", "RATE_ESSENTIAL_PER_MINUTE", "RATE_IP_PER_MINUTE", "SIGNIN_IP_PER_MINUTE", "REGISTER_LIMIT_IP_PER_MINUTE", "RESET_LIMIT_IP_PER_MINUTE", "LINK_LIMIT_IP_PER_MINUTE"} {
+	for _, limit := range []string{"RATE_TENANT_PER_MINUTE", "RATE_USER_PER_MINUTE", "RATE_ESSENTIAL_PER_MINUTE", "RATE_IP_PER_MINUTE", "SIGNIN_IP_PER_MINUTE", "REGISTER_LIMIT_IP_PER_MINUTE", "RESET_LIMIT_IP_PER_MINUTE", "LINK_LIMIT_IP_PER_MINUTE", "INVITE_LIMIT_PER_DAY", "INVITE_LIMIT_FREE_PER_DAY"} {
 		vars[limit] = "1000000"
 	}
 	if change != nil {

@@ -1,7 +1,9 @@
 // Package demo fills a running platform with a demonstration organization:
 // people in several roles, projects and tasks. All of it goes through the
-// public API, but for two things that the API does not offer yet, the plan and
-// the memberships, which the operator's command does.
+// public API: people are invited and come by the link in their mail, which is
+// read from the mailbox of `make run`. Two things the operator's command does:
+// the plan, which would cost money, and, on a platform that has no such mailbox,
+// the memberships.
 //
 // It may be run again at any time: it reads what is there and adds what is
 // missing, and its idempotency keys keep a request that was answered to nobody
@@ -13,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"text/tabwriter"
@@ -78,36 +81,38 @@ func (r *run) fill(ctx context.Context) error {
 }
 
 // signIn gets a token of the person for the organization, and makes what is
-// missing for that: the account, the organization, the membership.
+// missing for that: the owner and the organization, the invitation of who else
+// is in it and their account.
 func (r *run) signIn(ctx context.Context, i int) error {
-	p := people[i]
 	err := r.login(ctx, i)
-	if status(err) == http.StatusUnauthorized {
-		body := map[string]any{"email": p.email(), "password": Password, "first_name": p.first, "last_name": p.last}
-		if i == 0 {
-			body["organization_name"], body["subdomain"] = Organization, Subdomain
-		}
-		if _, err := r.client.do(ctx, call{method: http.MethodPost, path: "/api/v1/auth/register/", body: body, key: "demo-register-" + p.email()}); err != nil {
-			return fmt.Errorf("register: %w", err)
-		}
-		if i > 0 {
-			err = &refusal{status: http.StatusForbidden}
-		} else {
-			err = r.login(ctx, i)
-		}
-	}
-	if status(err) == http.StatusForbidden && i > 0 {
-		if err := r.Operator(ctx, "add", Subdomain, p.email(), p.role); err != nil {
+	absent := status(err) == http.StatusUnauthorized || status(err) == http.StatusForbidden
+	switch {
+	case i > 0 && absent:
+		return r.join(ctx, i)
+	case i > 0:
+		return err
+	case absent:
+		if err := r.register(ctx, 0, map[string]any{"organization_name": Organization, "subdomain": Subdomain}); err != nil {
 			return err
 		}
-		err = r.login(ctx, i)
+		err = r.login(ctx, 0)
 	}
-	if err != nil || i > 0 {
+	if err != nil {
 		return err
 	}
 	// Before the first request of the organization: the edge keeps a plan's
 	// limits for a minute.
 	return r.Operator(ctx, "plan", Subdomain, plan)
+}
+
+func (r *run) register(ctx context.Context, i int, more map[string]any) error {
+	p := people[i]
+	body := map[string]any{"email": p.email(), "password": Password, "first_name": p.first, "last_name": p.last}
+	maps.Copy(body, more)
+	if _, err := r.client.do(ctx, call{method: http.MethodPost, path: "/api/v1/auth/register/", body: body, key: "demo-register-" + p.email()}); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	return nil
 }
 
 func (r *run) login(ctx context.Context, i int) error {

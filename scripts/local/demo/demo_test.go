@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -18,6 +19,11 @@ import (
 	"github.com/coditect/platform/scripts/local/tenant"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/functest"
+	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/mail/link"
+	"github.com/coditect/platform/shared/queue"
+	"github.com/coditect/platform/shared/secrets"
+	"github.com/coditect/platform/shared/standin/mailbox"
 	"github.com/coditect/platform/shared/subdomain"
 )
 
@@ -62,6 +68,80 @@ func (w *world) options() Options {
 			_, err := tenant.Do(ctx, w.Database.SystemURL, words)
 			return err
 		},
+	}
+}
+
+// mail is the mailbox of a platform that sends none: it makes the links that the
+// mailer would send, of the invitations that there are.
+func (w *world) mail(t *testing.T) func(http.ResponseWriter, *http.Request) bool {
+	t.Helper()
+	ring, err := secrets.ParseRing([]byte(w.Vars["ENVELOPE_KEYS"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, mailbox.Prefix) {
+			return false
+		}
+		var mails []map[string]any
+		for _, m := range w.Pending(t, "mail.invitation") {
+			var payload queue.Invitation
+			if err := json.Unmarshal(m.Payload, &payload); err != nil {
+				t.Error(err)
+			}
+			var email string
+			w.Scan(t, `select email from app.invitations where id = $1`, []any{payload.InvitationID}, &email)
+			if email == r.URL.Query().Get("to") {
+				token := link.New(ring, time.Now(), identity.InvitationToken, m.TenantID, payload.InvitationID)
+				mails = append(mails, map[string]any{"links": []string{"http://localhost/app/accept-invitation?token=" + token.Reveal()}})
+			}
+		}
+		_ = json.NewEncoder(rw).Encode(map[string]any{"results": mails})
+		return true
+	}
+}
+
+// TestPeopleComeByInvitation: where mail can be read, nobody needs the operator
+// to come in, whatever an earlier run left undone.
+func TestPeopleComeByInvitation(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	mail := w.mail(t)
+	var accepted atomic.Int64
+	first := func(rw http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/invitations/accept/") && accepted.Add(1) == 3 {
+			interrupt() // somebody stays invited
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return mail(rw, r)
+	}
+	w.before.Store(&first)
+	o := w.options()
+	operator := o.Operator
+	o.Operator = func(ctx context.Context, words ...string) error {
+		if words[0] != "plan" {
+			t.Errorf("the operator was asked to %v", words)
+		}
+		return operator(ctx, words...)
+	}
+	if err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted: %v", err)
+	}
+	w.before.Store(&mail)
+	if err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	got := w.counts(t)
+	if got.members != len(people) || got.projects != 3 || got.tasks != 40 || got.authors != writers || got.sessions > 3 {
+		t.Errorf("made %+v", got)
+	}
+	var names, waiting, organizations int
+	w.Scan(t, `select (select count(*) from app.memberships m join app.roles r using (tenant_id) where r.id = m.custom_role_id and r.name in ('manager', 'developer') and m.first_name in ('Mina', 'Diego', 'Freya')),
+		(select count(*) from app.memberships where joined_at is null), (select count(*) from app.organizations)`, nil, &names, &waiting, &organizations)
+	if names != 3 || waiting != 0 || organizations != 1 {
+		t.Errorf("%d named, %d waiting, %d organizations", names, waiting, organizations)
 	}
 }
 
