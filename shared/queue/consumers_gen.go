@@ -24,6 +24,6 @@ var consumers = []Consumer{
 	{
 		Name: "reporter", Queue: "reports", MaxAttempts: 4,
 		MinBackoff: 2 * time.Second, MaxBackoff: 5 * time.Minute, MaxAge: 24 * time.Hour,
-		Rate: 20, Concurrency: 20,
+		Rate: 10, Concurrency: 20,
 	},
 }

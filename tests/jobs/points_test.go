@@ -255,7 +255,9 @@ func TestQueuesDown(t *testing.T) {
 	s.add("one", "one", nil)
 	s.add("two", "two", nil)
 	s.addQueues("relay", "relay2")
-	s.queues.down.Store(true)
+	for _, p := range []*callProxy{s.queues, s.events} { // two with Google's emulator
+		p.down.Store(true)
+	}
 	project, who := s.project(), s.Member(t, s.owner.TenantID, "member").UserID
 	s.begin()
 	for _, key := range []string{"a", "b", "c"} {
@@ -269,7 +271,9 @@ func TestQueuesDown(t *testing.T) {
 	if err := until(func() bool { return refused() == 4 }); err != nil {
 		t.Fatalf("%v: %d messages were refused", err, refused())
 	}
-	s.queues.down.Store(false)
+	for _, p := range []*callProxy{s.queues, s.events} {
+		p.down.Store(false)
+	}
 	took := s.wait()
 	s.effects("Counted", 1, s.all(queue.MailTaskAssigned.Kind)...)
 	s.effects("Heard", 2, event)
