@@ -1,0 +1,25 @@
+output "name" {
+  description = "The service."
+  value       = google_cloud_run_v2_service.this.name
+}
+
+output "url" {
+  description = "Its address, which is also what tokens for it are made for."
+  value       = local.url
+  depends_on  = [google_cloud_run_v2_service_iam_member.caller]
+}
+
+output "service_account" {
+  description = "Its account."
+  value       = local.email
+}
+
+output "max_instances" {
+  description = "Its instances at most, each of which takes connections and an address."
+  value       = google_cloud_run_v2_service.this.template[0].scaling[0].max_instance_count
+}
+
+output "ingress" {
+  description = "From where it can be reached."
+  value       = google_cloud_run_v2_service.this.ingress
+}

@@ -1,0 +1,149 @@
+variable "project_id" {
+  description = "The project."
+  type        = string
+}
+
+variable "project_number" {
+  description = "The project's number, which is in the service's address."
+  type        = string
+}
+
+variable "region" {
+  description = "The region."
+  type        = string
+}
+
+variable "function" {
+  description = "An entry of functions/functions.json."
+  type = object({
+    name      = string
+    folder    = string
+    kind      = string
+    raw       = optional(bool, false)
+    secrets   = list(string)
+    invokers  = list(string)
+    database  = string
+    resources = object({ cpu = string, memory = string, concurrency = number, min = number, max = number, timeout = string })
+  })
+
+  validation {
+    condition     = contains(["http", "task", "pubsub", "schedule"], var.function.kind)
+    error_message = "kind must be http, task, pubsub or schedule."
+  }
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{1,26}$", var.function.name))
+    error_message = "The name must be lower-case letters and digits, 27 at most: its account is called fn-NAME, of 30."
+  }
+  validation {
+    condition     = alltrue([for i in var.function.invokers : contains(["router", "cloudtasks", "pubsub", "scheduler", "everyone"], i)])
+    error_message = "invokers must be of router, cloudtasks, pubsub, scheduler, everyone."
+  }
+  validation {
+    condition     = contains(["none", "app", "system", "both"], var.function.database)
+    error_message = "database must be none, app, system or both."
+  }
+}
+
+variable "image" {
+  description = "The image that the service begins with, by digest. The pipeline deploys the next ones."
+  type        = string
+
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
+    error_message = "An image is named by its digest: a tag can mean another one tomorrow."
+  }
+}
+
+variable "invokers" {
+  description = "The account of each kind of caller."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for e in values(var.invokers) : endswith(e, ".gserviceaccount.com")])
+    error_message = "Only service accounts call functions."
+  }
+}
+
+variable "network" {
+  description = "The network it goes out by."
+  type        = string
+}
+
+variable "subnetwork" {
+  description = "The subnet it takes its addresses from."
+  type        = string
+}
+
+variable "network_tag" {
+  description = "The tag that the firewall knows functions by."
+  type        = string
+  default     = "functions"
+}
+
+variable "timeout" {
+  description = "After which the platform ends a request, in seconds."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,3}s$", var.timeout)) && try(tonumber(trimsuffix(var.timeout, "s")) <= 3600, false)
+    error_message = "timeout is 1s to 3600s."
+  }
+}
+
+variable "redis" {
+  description = "Whether the function is given Redis."
+  type        = bool
+  default     = true
+}
+
+variable "env" {
+  description = "Variables of the environment, without secrets."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = length([for n in keys(var.env) : n if contains(["DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "MAIL_URL"], n)]) == 0
+    error_message = "Addresses with passwords are secrets."
+  }
+}
+
+variable "secret_versions" {
+  description = "Versions of secrets that are variables; the newest when an instance starts, where none is given."
+  type        = map(string)
+  default     = {}
+}
+
+variable "project_roles" {
+  description = "Roles in the project, for what only a project grants."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setintersection(var.project_roles, ["roles/owner", "roles/editor", "roles/viewer"])) == 0
+    error_message = "No basic roles."
+  }
+}
+
+variable "min_instances_limit" {
+  description = "Instances kept at most, where an environment saves."
+  type        = number
+  default     = 1000
+}
+
+variable "max_instances_limit" {
+  description = "Instances at most, where an environment saves."
+  type        = number
+  default     = 1000
+}
+
+variable "deletion_protection" {
+  description = "Whether Terraform refuses to delete the service."
+  type        = bool
+  default     = true
+}
+
+variable "labels" {
+  description = "Labels."
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,145 @@
+mock_provider "google" {}
+
+variables {
+  project_id  = "example-prod"
+  region      = "europe-west1"
+  environment = "production"
+  base_domain = "example.com"
+  origins     = ["https://app.example.com"]
+  image       = "europe-west1-docker.pkg.dev/example-prod/images/router@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  upstreams   = { auth = "https://auth-123456789012.europe-west1.run.app", tasks = "https://tasks-123456789012.europe-west1.run.app" }
+  relay_url   = "https://outboxrelay-123456789012.europe-west1.run.app"
+  network     = "projects/example-prod/global/networks/coditect"
+  subnetwork  = "projects/example-prod/regions/europe-west1/subnetworks/coditect-functions"
+  webhooks    = { stripewebhook = { service = "stripewebhook", path = "/api/v1/webhooks/stripe/" } }
+}
+
+run "example" {
+  command = plan
+  module { source = "./examples/basic" }
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service.this.ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+    error_message = "The router is reached by the load balancer only."
+  }
+  assert {
+    condition     = google_cloud_run_v2_service_iam_member.everyone.member == "allUsers" && google_cloud_run_v2_service_iam_member.everyone.role == "roles/run.invoker"
+    error_message = "The world may call the router."
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.this.template[0].vpc_access[0].egress == "ALL_TRAFFIC"
+    error_message = "The router's calls go by the network, or functions refuse them."
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.this.template[0].containers[0].resources[0].cpu_idle == false
+    error_message = "The router works between requests."
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.this.template[0].scaling[0].min_instance_count >= 1
+    error_message = "The router is always there."
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.this.template[0].containers[0].liveness_probe[0].http_get[0].path == "/livez"
+    error_message = "A router that hangs is started again."
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.this.template[0].service_account == "router@example-prod.iam.gserviceaccount.com"
+    error_message = "The router has an account of its own."
+  }
+  assert {
+    condition     = one([for e in google_cloud_run_v2_service.this.template[0].containers[0].env : e.value if e.name == "TRUSTED_HOPS"]) == "2"
+    error_message = "The client's address is the one that the load balancer saw."
+  }
+  assert {
+    condition     = one([for e in google_cloud_run_v2_service.this.template[0].containers[0].env : e.value if e.name == "UPSTREAMS"]) == "auth=https://auth-123456789012.europe-west1.run.app,tasks=https://tasks-123456789012.europe-west1.run.app"
+    error_message = "The router knows every function."
+  }
+  assert {
+    condition     = length([for e in google_cloud_run_v2_service.this.template[0].containers[0].env : e if e.name == "DATABASE_URL"]) == 0
+    error_message = "The router has no database."
+  }
+  assert {
+    condition     = google_compute_ssl_policy.this.min_tls_version == "TLS_1_2"
+    error_message = "TLS 1.2 at least."
+  }
+  assert {
+    condition     = google_compute_ssl_policy.this.profile == "RESTRICTED"
+    error_message = "Only today's cipher suites."
+  }
+  assert {
+    condition     = google_compute_global_forwarding_rule.https.port_range == "443" && google_compute_global_forwarding_rule.https.load_balancing_scheme == "EXTERNAL_MANAGED"
+    error_message = "The API is served on 443."
+  }
+  assert {
+    condition     = google_compute_url_map.redirect.default_url_redirect[0].https_redirect && length(google_compute_url_map.redirect.path_matcher) == 0
+    error_message = "Port 80 redirects, and serves nothing."
+  }
+  assert {
+    condition     = google_certificate_manager_certificate.this.managed[0].domains == tolist(["example.com", "*.example.com"])
+    error_message = "The certificate covers tenants' subdomains."
+  }
+  assert {
+    condition     = toset(keys(google_compute_backend_service.this)) == toset(["router", "stripewebhook"])
+    error_message = "Behind the load balancer are the router and the webhook."
+  }
+  assert {
+    condition     = alltrue([for b in google_compute_backend_service.this : b.load_balancing_scheme == "EXTERNAL_MANAGED" && b.log_config[0].enable])
+    error_message = "Requests are logged."
+  }
+  assert {
+    condition     = one([for m in google_compute_url_map.this.path_matcher : one([for r in m.path_rule : one(r.paths)])]) == "/api/v1/webhooks/stripe/"
+    error_message = "The webhook has its own path."
+  }
+  assert {
+    condition     = toset([for r in google_compute_security_policy.this.rule : r.description if startswith(r.description, "OWASP") && r.action == "deny(403)" && r.preview == false]) == toset([for r in ["sqli", "xss", "lfi", "rfi", "rce", "methodenforcement", "scannerdetection", "protocolattack", "sessionfixation"] : "OWASP: ${r}"])
+    error_message = "OWASP's rules refuse."
+  }
+  assert {
+    condition     = one([for r in google_compute_security_policy.this.rule : r.rate_limit_options[0].rate_limit_threshold[0].count if r.action == "rate_based_ban"]) == 3000
+    error_message = "Floods of one address are stopped."
+  }
+  assert {
+    condition     = one([for r in google_compute_security_policy.this.rule : r.rate_limit_options[0].exceed_action if r.action == "rate_based_ban"]) == "deny(429)"
+    error_message = "Who floods is told so."
+  }
+  assert {
+    condition     = length(distinct([for r in google_compute_security_policy.this.rule : r.priority])) == length(google_compute_security_policy.this.rule)
+    error_message = "No two rules have one priority."
+  }
+  assert {
+    condition     = max([for r in google_compute_security_policy.this.rule : r.priority]...) == 2147483647
+    error_message = "There is a rule for everything else."
+  }
+  assert {
+    condition     = alltrue([for r in google_compute_security_policy.this.rule : r.priority < 1000 if startswith(r.description, "OWASP")])
+    error_message = "OWASP's rules come before the limit, which lets through what conforms."
+  }
+}
+
+run "refuses_a_tag" {
+  command = plan
+  variables { image = "europe-west1-docker.pkg.dev/example-prod/images/router:latest" }
+  expect_failures = [var.image]
+}
+
+run "refuses_every_origin" {
+  command = plan
+  variables { origins = ["*"] }
+  expect_failures = [var.origins]
+}
+
+run "refuses_plain_http" {
+  command = plan
+  variables { upstreams = { tasks = "http://tasks.example.com" } }
+  expect_failures = [var.upstreams]
+}
+
+run "refuses_no_instance" {
+  command = plan
+  variables { min_instances = 0 }
+  expect_failures = [var.min_instances]
+}
