@@ -102,7 +102,9 @@ func (a *App) learn(x *exchange, method string, status int) {
 		a.ended(x, status)
 	case "tenants", "billing":
 		if status < 300 {
-			a.hosts.known.DropIf(func(string) bool { return true })
+			// Its own, and those that were nobody's: one organization's changes
+			// must not make us ask again for everybody's.
+			a.hosts.known.DropValues(func(owner ids.ID) bool { return owner == ids.Nil || owner == x.principal.TenantID })
 			a.admission.plans.Drop(x.principal.TenantID)
 		}
 	}

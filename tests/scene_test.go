@@ -9,6 +9,7 @@ import (
 
 	"github.com/coditect/platform/functions/all"
 	"github.com/coditect/platform/shared/api"
+	"github.com/coditect/platform/shared/domain"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
@@ -49,11 +50,15 @@ type scene struct {
 	member, role ids.ID
 	// invitation is to the member's role.
 	invitation ids.ID
+	// domain is verified and waiting is not, though its record is there.
+	domain, waiting ids.ID
 }
 
 func stage(t testing.TB, p *platform.Platform) *scene {
 	t.Helper()
 	s := &scene{Platform: p, owner: p.Tenant(t)}
+	// Of a plan without limits that the exercises could reach.
+	s.SQL(t, `update app.organizations set plan = 'enterprise' where tenant_id = $1`, s.owner.TenantID)
 	s.objects(t, s.owner)
 	return s
 }
@@ -63,7 +68,7 @@ func stage(t testing.TB, p *platform.Platform) *scene {
 func (s *scene) objects(t testing.TB, of functest.Person) {
 	t.Helper()
 	s.reinstate(t, of)
-	for _, id := range []*ids.ID{&s.project, &s.deletedProject, &s.task, &s.deletedTask, &s.comment, &s.session, &s.job, &s.attachment, &s.upload} {
+	for _, id := range []*ids.ID{&s.project, &s.deletedProject, &s.task, &s.deletedTask, &s.comment, &s.session, &s.job, &s.attachment, &s.upload, &s.domain, &s.waiting} {
 		*id = ids.New()
 	}
 	for _, id := range []ids.ID{s.project, s.deletedProject} {
@@ -85,6 +90,9 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 	s.SQL(t, `update app.jobs set status = 'canceled', finished_at = now() where tenant_id = $1 and finished_at is null`, of.TenantID)
 	s.SQL(t, `insert into app.jobs (tenant_id, id, kind, status, params, error, created_by) values ($1, $2, 'report', 'running', '{"format":"csv"}', $3, $4)`,
 		of.TenantID, s.job, secretOf(of.TenantID), of.UserID)
+	for id, verified := range map[ids.ID]bool{s.domain: true, s.waiting: false} {
+		s.bring(t, of, id, verified)
+	}
 	for id, status := range map[ids.ID]string{s.attachment: "ready", s.upload: "pending"} {
 		s.attach(t, of, id, status)
 	}
@@ -129,6 +137,21 @@ func (s *scene) colleague(t testing.TB) {
 	s.SQL(t, `update app.user_tenants set left_at = null where user_id = $1 and tenant_id = $2`, s.member, tenant)
 	s.SQL(t, `insert into app.sessions (user_id, session_id, tenant_id, expires_at) values ($1, $2, $3, now() + interval '1 day')`, s.member, ids.New(), tenant)
 	s.SQL(t, `delete from app.roles where tenant_id = $1 and name like 'made %'`, tenant)
+}
+
+// bring gives the tenant a domain whose record is in the zone. Earlier ones go:
+// there may be so many.
+func (s *scene) bring(t testing.TB, of functest.Person, id ids.ID, verified bool) {
+	t.Helper()
+	s.SQL(t, `delete from app.tenant_hosts where tenant_id = $1 and (verified_at is not null) = $2`, of.TenantID, verified)
+	name, token := id.String()+".example.com", secretOf(of.TenantID)
+	s.SQL(t, `insert into app.tenant_hosts (tenant_id, id, domain, verification_token, verified_at, is_primary) values ($1, $2, $3, $4, case when $5 then now() end, $5)`,
+		of.TenantID, id, name, token, verified)
+	if verified {
+		s.SQL(t, `insert into app.host_claims (host, kind, tenant_id) values ($1, 'domain', $2)`, name, of.TenantID)
+	}
+	at, value := domain.Record(name, token)
+	s.DNS.SetTXT(at, value)
 }
 
 // standing is what somebody is in the scene's tenant.
@@ -232,6 +255,10 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 	case "delete-me":
 		going := s.Member(t, s.owner.TenantID, identity.RoleMember) // the owner may not
 		in.Token, in.Body = going.Token, map[string]any{"confirm": going.Email}
+	case "create-domain":
+		in.Body = map[string]any{"domain": ids.New().String() + ".example.com"}
+	case "update-domain":
+		in.Body = map[string]any{"is_primary": false}
 	case "assign-task":
 		in.Body = map[string]any{"user_id": s.owner.UserID}
 	case "update-member":
@@ -297,6 +324,10 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.member
 	case strings.HasPrefix(op.Path, "/api/v1/roles/{id}/"):
 		id = s.role
+	case strings.HasPrefix(op.Path, "/api/v1/tenants/me/domains/{id}/verify/"):
+		id = s.waiting
+	case strings.HasPrefix(op.Path, "/api/v1/tenants/me/domains/{id}/"):
+		id = s.domain
 	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):
 		id = s.session
 	case strings.HasPrefix(op.Path, "/internal/sessions/{user_id}/{session_id}/"):

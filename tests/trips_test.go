@@ -28,6 +28,7 @@ var exchanges = map[string]int{
 	"list-tenants":           2, // which, then each under its own policy
 	"accept-invitation":      4, // the invitation, whose its address is, who they are, and the acceptance: three shards, each known from the one before
 	"resend-invitation":      3, // whom it goes to, whose budget is charged outside of transactions
+	"verify-domain":          3, // what to ask the DNS for, which no transaction waits for, and then the change
 	"complete-attachment":    3, // what to look for in the storage, which no transaction waits for, and then the change
 }
 

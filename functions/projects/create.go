@@ -10,6 +10,7 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var createSpec = api.Spec{
@@ -17,6 +18,7 @@ var createSpec = api.Spec{
 	Summary:     "Create a project",
 	Description: "The caller becomes its owner.",
 	Permission:  identity.ProjectsWrite, Status: http.StatusCreated,
+	Errors:          []errs.Error{*errPlanLimit},
 	RequestExample:  createBody{Name: "Apollo", Description: "Land on the moon."},
 	ResponseExample: example,
 }
@@ -34,6 +36,9 @@ func (s *service) create(ctx context.Context, by identity.Caller, in *createInpu
 	id := ids.New()
 	var made *db.Row[row]
 	err := db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
+		tx.Explain(broken)
+		lockPlan(tx)
+		requireRoom(tx)
 		insertProject(tx, id, in.Body.Name, in.Body.Description)
 		made = getProject(tx, id)
 		tx.Record(activity.Created("Project", id, map[string]any{
@@ -44,6 +49,7 @@ func (s *service) create(ctx context.Context, by identity.Caller, in *createInpu
 	if err != nil {
 		return nil, err
 	}
+	s.lists.Drop(ctx, listcache.Projects, by.TenantID)
 	p, err := made.Value()
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Internal, "internal", "The project was created but could not be read.")

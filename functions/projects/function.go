@@ -9,11 +9,14 @@ package projects
 import (
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 // service is what the operations share.
 type service struct {
 	db *db.DB
+	// lists are dropped by whatever writes a project.
+	lists *listcache.Cache
 }
 
 func (s *service) operations() []api.Operation {

@@ -10,6 +10,7 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/listcache"
 	"github.com/coditect/platform/shared/page"
 )
 
@@ -21,9 +22,26 @@ var errOwner = &errs.Error{Kind: errs.Malformed, Code: "invalid_request", Detail
 var listSpec = api.Spec{
 	ID: "list-projects", Method: http.MethodGet, Path: "/api/v1/projects/", Tag: "Projects",
 	Summary:         "List projects",
+	Description:     "A page may be remembered for a minute; whatever is written to a project or its tasks is seen at once.",
 	Permission:      identity.ProjectsRead,
 	Errors:          []errs.Error{*errSeesDeleted},
 	ResponseExample: api.ListBody[Project]{Results: []Project{example}},
+}
+
+// asked is everything that decides about a page besides the tenant. Whether the
+// caller may see deleted projects is decided before anybody looks for the page.
+type asked struct {
+	Status, Search string
+	Owner          *ids.ID
+	Deleted        bool
+	At             page.Position
+}
+
+// pageOf is a page as it is remembered: with its borders unsigned, since cursors
+// are made for whom they are given to.
+type pageOf struct {
+	Results        []Project
+	Next, Previous *page.Cursor
 }
 
 type listInput struct {
@@ -48,6 +66,11 @@ func (s *service) list(ctx context.Context, by identity.Caller, in *listInput) (
 		}
 		f.owner = &id
 	}
+	var kept pageOf
+	known, place := s.lists.Get(ctx, listcache.Projects, by.TenantID, asked{f.status, f.search, f.owner, f.includeDeleted, at}, &kept)
+	if known {
+		return api.NewList(kept.Results, kept.Next, kept.Previous), nil
+	}
 	var rows *db.Rows[row]
 	err := db.Read(ctx, s.db, by.Principal, func(tx *db.Tx) error {
 		rows = listProjects(tx, f, at)
@@ -70,5 +93,6 @@ func (s *service) list(ctx context.Context, by identity.Caller, in *listInput) (
 	for i := range cut {
 		results[i] = cut[i].Project
 	}
+	s.lists.Keep(ctx, place, pageOf{results, next, previous})
 	return api.NewList(results, next, previous), nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/function"
+	"github.com/coditect/platform/shared/listcache"
 	"github.com/coditect/platform/shared/serve"
 )
 
@@ -14,6 +15,6 @@ func Open(_ context.Context, lookup config.Lookup) (*serve.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{db: base.DB}
+	s := &service{db: base.DB, lists: listcache.New(base.Cache, base.Log)}
 	return base.App(s.operations()...), nil
 }

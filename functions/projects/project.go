@@ -60,6 +60,7 @@ func (p Project) values() map[string]any {
 var (
 	errArchived   = errs.New(errs.Conflict, "project_archived", "The project is archived. Make it active first.")
 	errNotDeleted = errs.New(errs.Conflict, "not_deleted", "The project is not deleted.")
+	errPlanLimit  = errs.New(errs.Payment, "plan_limit", "The plan allows no more active projects. Archive or delete one, or upgrade the plan.")
 	errNotYours   = errs.New(errs.Forbidden, "not_your_own", "Only the project's owner or an administrator may do this.")
 )
 

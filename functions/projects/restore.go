@@ -9,14 +9,15 @@ import (
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var restoreSpec = api.Spec{
 	ID: "restore-project", Method: http.MethodPost, Path: "/api/v1/projects/{id}/restore/", Tag: "Projects",
 	Summary:     "Restore a deleted project",
-	Description: "Brings back what its deletion took, and nothing that was deleted before.",
+	Description: "Brings back what its deletion took, and nothing that was deleted before. An active project counts against the plan's limit again.",
 	Permission:  identity.ProjectsWrite,
-	Errors:      []errs.Error{*errNotYours, *errNotDeleted}, ResponseExample: example,
+	Errors:      []errs.Error{*errNotYours, *errNotDeleted, *errPlanLimit}, ResponseExample: example,
 }
 
 type restoreInput struct {
@@ -26,6 +27,8 @@ type restoreInput struct {
 func (s *service) restore(ctx context.Context, by identity.Caller, in *restoreInput) (*api.Item[Project], error) {
 	var restored *db.Row[row]
 	err := db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
+		tx.Explain(broken)
+		lockPlan(tx)
 		p, err := lockDeleted(tx, in.ID).Await(ctx)
 		if err != nil {
 			return err
@@ -35,6 +38,9 @@ func (s *service) restore(ctx context.Context, by identity.Caller, in *restoreIn
 		}
 		if p.DeletedAt == nil {
 			return errNotDeleted
+		}
+		if !p.archived {
+			requireRoom(tx)
 		}
 		restoreProject(tx, in.ID, *p.deletionID)
 		restored = getProject(tx, in.ID)
@@ -50,6 +56,7 @@ func (s *service) restore(ctx context.Context, by identity.Caller, in *restoreIn
 	if err != nil {
 		return nil, err
 	}
+	s.lists.Drop(ctx, listcache.Projects, by.TenantID)
 	p, err := restored.Value()
 	if err != nil {
 		return nil, err

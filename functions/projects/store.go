@@ -12,6 +12,9 @@ import (
 	"github.com/coditect/platform/shared/page"
 )
 
+// broken says what breaking each constraint means to a client.
+var broken = db.Constraints{"projects_of_plan": errPlanLimit}
+
 // columns reads a project with its owner and its counts. Every table names the
 // tenant as a parameter: Citus routes by it, and refuses a lateral join that
 // takes it from another table.
@@ -43,6 +46,24 @@ func scan(r pgx.CollectableRow) (p row, err error) {
 		p.Status = statusDeleted
 	}
 	return p, err
+}
+
+// lockPlan lets one project of the tenant become active at a time: two could each
+// be the last that fits. It is a statement of its own, as the one that counts
+// must begin after the lock is held to see what its last holder added; and it
+// comes before any lock of a project, in the order of whoever completes an
+// attachment.
+func lockPlan(tx *db.Tx) {
+	db.Exec(tx, `select 1 from app.organizations where tenant_id = $1 for no key update`, tx.Tenant())
+}
+
+// requireRoom breaks the transaction unless one more active project fits into the
+// plan.
+func requireRoom(tx *db.Tx) {
+	db.Guard(tx, `case when p.max_projects <= (
+	                     select count(*) from app.projects a where a.tenant_id = $1 and a.status = 'active' and a.deleted_at is null)
+	                   then 'projects_of_plan' else '' end`,
+		`app.organizations o join app.plans p on p.id = o.plan where o.tenant_id = $1`, tx.Tenant())
 }
 
 func insertProject(tx *db.Tx, id ids.ID, name, description string) {

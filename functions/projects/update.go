@@ -10,6 +10,7 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var replaceSpec = api.Spec{
@@ -17,7 +18,7 @@ var replaceSpec = api.Spec{
 	Summary:     "Replace a project",
 	Description: "What is left out becomes its default. An archived project changes only when it is made active.",
 	Permission:  identity.ProjectsWrite,
-	Errors:      []errs.Error{*errNotYours, *errArchived},
+	Errors:      []errs.Error{*errNotYours, *errArchived, *errPlanLimit},
 
 	RequestExample:  replaceBody{Name: "Apollo", Description: "Land on the moon and return."},
 	ResponseExample: example,
@@ -28,7 +29,7 @@ var updateSpec = api.Spec{
 	Summary:     "Change a project",
 	Description: "A JSON merge patch (RFC 7396). An archived project changes only when it is made active.",
 	Permission:  identity.ProjectsWrite,
-	Errors:      []errs.Error{*errNotYours, *errArchived},
+	Errors:      []errs.Error{*errNotYours, *errArchived, *errPlanLimit},
 
 	RequestExample:  map[string]any{"status": statusArchived},
 	ResponseExample: example,
@@ -59,7 +60,7 @@ type updateInput struct {
 }
 
 func (s *service) replace(ctx context.Context, by identity.Caller, in *replaceInput) (*api.Item[Project], error) {
-	return s.change(ctx, by, in.ID, in.IfMatch, func(p *Project) {
+	return s.change(ctx, by, in.ID, in.IfMatch, in.Body.Status != statusArchived, func(p *Project) {
 		p.Name, p.Description, p.Status = in.Body.Name, in.Body.Description, in.Body.Status
 		if p.Status == "" {
 			p.Status = statusActive
@@ -68,7 +69,7 @@ func (s *service) replace(ctx context.Context, by identity.Caller, in *replaceIn
 }
 
 func (s *service) update(ctx context.Context, by identity.Caller, in *updateInput) (*api.Item[Project], error) {
-	return s.change(ctx, by, in.ID, in.IfMatch, func(p *Project) {
+	return s.change(ctx, by, in.ID, in.IfMatch, in.Body.Status.Or("") == statusActive, func(p *Project) {
 		p.Name = in.Body.Name.Or(p.Name)
 		p.Description = in.Body.Description.Or(p.Description)
 		p.Status = in.Body.Status.Or(p.Status)
@@ -76,10 +77,15 @@ func (s *service) update(ctx context.Context, by identity.Caller, in *updateInpu
 }
 
 // change reads the project under a lock, lets edit change it, and writes it
-// with its activity.
-func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, match api.IfMatch, edit func(*Project)) (*api.Item[Project], error) {
+// with its activity. activates tells that it will be active then: the plan is
+// locked before the project, as whoever creates one does.
+func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, match api.IfMatch, activates bool, edit func(*Project)) (*api.Item[Project], error) {
 	var after row
 	err := db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
+		tx.Explain(broken)
+		if activates {
+			lockPlan(tx)
+		}
 		before, err := lockProject(tx, id).Await(ctx)
 		if err != nil {
 			return err
@@ -100,6 +106,9 @@ func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, mat
 		if before.Status == statusArchived && after.Status == statusArchived {
 			return errArchived
 		}
+		if before.Status == statusArchived {
+			requireRoom(tx)
+		}
 		changed := updateProject(tx, after)
 		tx.Record(activity.Updated("Project", id, diff))
 		tx.OnCommit(func() error {
@@ -112,5 +121,6 @@ func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, mat
 	if err != nil {
 		return nil, err
 	}
+	s.lists.Drop(ctx, listcache.Projects, by.TenantID)
 	return api.NewItem(after.version, after.Project), nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var bulkSpec = api.Spec{
@@ -77,6 +78,7 @@ func (s *service) bulk(ctx context.Context, by identity.Caller, in *bulkInput) (
 	if err != nil {
 		return nil, at(err, "body.tasks")
 	}
+	s.lists.Drop(ctx, listcache.Projects, by.TenantID)
 	return api.NewValue(Bulk{Results: made}), nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var createSpec = api.Spec{
@@ -83,5 +84,6 @@ func (s *service) create(ctx context.Context, by identity.Caller, in *createInpu
 	if err != nil {
 		return nil, err
 	}
+	s.lists.Drop(ctx, listcache.Projects, by.TenantID)
 	return api.Created("/api/v1/tasks/"+t.ID.String()+"/", t.version, t.Task), nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var deleteSpec = api.Spec{
@@ -54,5 +55,9 @@ func (s *service) delete(ctx context.Context, by identity.Caller, in *deleteInpu
 		tx.Record(activity.Deleted("Task", in.ID, activity.Changes{"deleted": {Old: false, New: true}}))
 		return nil
 	})
-	return &api.Empty{}, err
+	if err != nil {
+		return nil, err
+	}
+	s.lists.Drop(ctx, listcache.Projects, by.TenantID)
+	return &api.Empty{}, nil
 }

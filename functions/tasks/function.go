@@ -9,11 +9,15 @@ package tasks
 import (
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/db"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 // service is what the operations share.
 type service struct {
 	db *db.DB
+	// lists of projects show how many tasks there are of each status: whatever
+	// changes that drops them.
+	lists *listcache.Cache
 }
 
 func (s *service) operations() []api.Operation {

@@ -9,6 +9,7 @@ import (
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var restoreSpec = api.Spec{
@@ -49,6 +50,7 @@ func (s *service) restore(ctx context.Context, by identity.Caller, in *restoreIn
 	if err != nil {
 		return nil, err
 	}
+	s.lists.Drop(ctx, listcache.Projects, by.TenantID)
 	t, err := restored.Value()
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/listcache"
 )
 
 var replaceSpec = api.Spec{
@@ -101,6 +102,7 @@ func person(present *Person, id *ids.ID) *Person {
 // its activity.
 func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, match api.IfMatch, edit func(*Task)) (*api.Item[Task], error) {
 	var after row
+	moved := false // between statuses, which projects count
 	err := db.Write(ctx, s.db, by.Principal, func(tx *db.Tx) error {
 		tx.Explain(broken)
 		before, err := lockTask(tx, id).Await(ctx)
@@ -115,6 +117,7 @@ func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, mat
 		}
 		after = before
 		edit(&after.Task)
+		moved = after.Status != before.Status
 		diff := activity.Diff(before.values(), after.values())
 		if len(diff) == 0 {
 			tx.Unchanged()
@@ -147,6 +150,9 @@ func (s *service) change(ctx context.Context, by identity.Caller, id ids.ID, mat
 	})
 	if err != nil {
 		return nil, err
+	}
+	if moved {
+		s.lists.Drop(ctx, listcache.Projects, by.TenantID)
 	}
 	return api.NewItem(after.version, after.Task), nil
 }

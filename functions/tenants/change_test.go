@@ -54,7 +54,7 @@ func TestChange(t *testing.T) {
 	for _, body := range []string{
 		`{"subdomain": "www"}`, `{"subdomain": "a"}`, `{"subdomain": "UPPER"}`, `{"name": ""}`, `{"name": null}`, `{"plan": "enterprise"}`, `{"status": "active"}`,
 	} {
-		f.do(t, admin, http.MethodPatch, me, []byte(body)).Want(t, http.StatusUnprocessableEntity)
+		f.do(t, admin, http.MethodPatch, me, body).Want(t, http.StatusUnprocessableEntity)
 	}
 	f.do(t, admin, http.MethodPut, me, map[string]any{"name": "x"}).Want(t, http.StatusUnprocessableEntity)
 	f.do(t, f.Member(t, f.owner.TenantID, "manager"), http.MethodPatch, me, map[string]any{"name": "x"}).WantCode(t, http.StatusForbidden, "permission_denied")

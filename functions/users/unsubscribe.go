@@ -28,7 +28,7 @@ type unsubscribeInput struct {
 
 // unsubscribe takes a token for proof that a summary was read. It can do no
 // more than switch summaries off, so it neither expires nor is used up.
-func (s *service) unsubscribe(ctx context.Context, _ identity.Caller, in *unsubscribeInput) (*api.Empty, error) {
+func (s *service) unsubscribe(ctx context.Context, by identity.Caller, in *unsubscribeInput) (*api.Empty, error) {
 	ring, err := s.ring.Get(ctx)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (s *service) unsubscribe(ctx context.Context, _ identity.Caller, in *unsubs
 	if !ok {
 		return nil, errLinkUnknown
 	}
-	return &api.Empty{}, db.WriteUser(ctx, s.db, identity.Principal{UserID: user}, func(tx *db.Tx) error {
+	return &api.Empty{}, db.WriteUser(ctx, s.db, identity.Principal{UserID: user, RequestID: by.RequestID, ClientIP: by.ClientIP}, func(tx *db.Tx) error {
 		stopped, err := stopDigests(tx).Await(ctx)
 		if err != nil {
 			return err

@@ -163,6 +163,22 @@ func (l *Local[K, V]) DropIf(match func(K) bool) {
 	}
 }
 
+// DropValues forgets every entry whose value match picks, and whatever fills
+// under way are about to keep, since nobody knows yet what that is. It looks at
+// all of them.
+func (l *Local[K, V]) DropValues(match func(V) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.entries.Keys() {
+		if e, ok := l.entries.Peek(k); ok && match(e.value) {
+			l.entries.Remove(k)
+		}
+	}
+	for k := range l.flights {
+		l.ground(k)
+	}
+}
+
 // ground cuts a flight loose, so that it keeps nothing and whoever asks from
 // now on does not join it: it may have looked before the change.
 func (l *Local[K, V]) ground(key K) {

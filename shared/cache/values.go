@@ -74,6 +74,12 @@ func (c *Client) Fill(ctx context.Context, key string, value []byte, ttl time.Du
 	return err
 }
 
+// Delete removes keys. A reader who looked before a change may put the old value
+// back: where that matters, use [Client.Drop].
+func (c *Client) Delete(ctx context.Context, keys ...string) error {
+	return c.do(ctx, func() error { return c.rdb.Del(ctx, keys...).Err() })
+}
+
 // Drop forgets keys and refuses fills of them for [TombstoneTTL]. Call it
 // after the change committed.
 func (c *Client) Drop(ctx context.Context, keys ...string) error {

@@ -58,6 +58,16 @@ func (tx *Tx) keepsWithTenant() bool {
 	return tx.scope&tenantScope != 0 && (tx.scope&userScope == 0 || tx.other != ids.Nil)
 }
 
+// Committed runs fn once the write that came before it in the request is
+// committed: at once, or with the answer when that is stored with the write for
+// an Idempotency-Key. The client may have gone by then; fn's context outlives it.
+func Committed(ctx context.Context, fn func(context.Context)) {
+	if a := idempotency.Current(ctx); a != nil && a.After(func(ctx context.Context) { fn(context.WithoutCancel(ctx)) }) {
+		return
+	}
+	fn(context.WithoutCancel(ctx))
+}
+
 // Replayed looks for the answer that the request's Idempotency-Key was given
 // earlier as the person by. Registration asks it: whom a repeat is from is
 // known only once the address turns out to be taken. It gives nil when there

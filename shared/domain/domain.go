@@ -21,6 +21,42 @@ func Record(domain, token string) (name, value string) {
 	return Label + "." + domain, "coditect-verification=" + token
 }
 
+// maxLength is that of a name without its root dot (RFC 1035 §2.3.4), and
+// maxLabel that of a part.
+const (
+	maxLength = 253
+	maxLabel  = 63
+)
+
+// Clean gives a domain in its one form, in lower case and without a root dot,
+// and what is wrong with it, or "" when nothing is.
+func Clean(given string) (name, fault string) {
+	// Before letters are made small, which makes ASCII of some that are not.
+	if strings.IndexFunc(given, func(r rune) bool { return r > 0x7f }) >= 0 {
+		return given, "must be in its encoded form (xn--…)"
+	}
+	name = strings.TrimSuffix(strings.ToLower(given), ".")
+	if len(name) < 4 || len(name) > maxLength {
+		return name, "must have 4 to 253 characters"
+	}
+	labels := strings.Split(name, ".")
+	if len(labels) < 2 {
+		return name, "must be a whole domain, such as work.example.com"
+	}
+	for _, label := range labels {
+		if label == "" || len(label) > maxLabel || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return name, "must be parts of a–z, 0–9 and - with a dot between them"
+		}
+	}
+	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
+		return name, "must be a name, not an address"
+	}
+	return name, ""
+}
+
+// Within reports whether a domain is base, or lies below it.
+func Within(name, base string) bool { return name == base || strings.HasSuffix(name, "."+base) }
+
 // Resolver asks the DNS. *net.Resolver is one.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -42,6 +44,47 @@ func TestLook(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
+}
+
+func TestClean(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 63)
+	for given, want := range map[string]string{
+		"work.example.com": "work.example.com", "Work.EXAMPLE.Com.": "work.example.com", "xn--bcher-kva.example": "xn--bcher-kva.example", "a.bc": "a.bc", "1.2.example": "1.2.example",
+		long + ".example": long + ".example", long + "a.example": "", "example": "", "example.": "", "": "", ".": "", "a..b": "", ".example.com": "", "example.com..": "",
+		"-a.example": "", "a-.example": "", "a_b.example": "", "a b.example": "", "bücher.example": "", "127.0.0.1": "", "1.2": "", "a.0x": "a.0x", "*.example.com": "",
+		"example.com/path": "", "https://example.com": "", "example.com:443": "", "a\x00.example": "", "\u212a.example": "",
+		strings.Repeat("a.", 126) + "a": strings.Repeat("a.", 126) + "a", strings.Repeat("a.", 127) + "a": "",
+	} {
+		switch name, fault := Clean(given); {
+		case (fault == "") != (want != ""):
+			t.Errorf("%q: %q", given, fault)
+		case fault == "" && name != want:
+			t.Errorf("%q is %q, want %q", given, name, want)
+		}
+	}
+	if !Within("a.example.com", "example.com") || !Within("example.com", "example.com") || Within("anexample.com", "example.com") {
+		t.Error("what lies within a domain is not told")
+	}
+}
+
+// FuzzClean holds that what passes is what the database and the router take.
+func FuzzClean(f *testing.F) {
+	f.Add("Work.Example.com.")
+	f.Add("a-.b")
+	form := regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	f.Fuzz(func(t *testing.T, given string) {
+		name, fault := Clean(given)
+		if fault != "" {
+			return
+		}
+		if len(name) < 4 || len(name) > 253 || !form.MatchString(name) {
+			t.Errorf("%q passes as %q", given, name)
+		}
+		if again, fault := Clean(name); again != name || fault != "" {
+			t.Errorf("%q becomes %q (%s)", name, again, fault)
+		}
+	})
 }
 
 func TestNewResolver(t *testing.T) {

@@ -29,6 +29,7 @@ import (
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/secrets"
 	"github.com/coditect/platform/shared/serve"
+	"github.com/coditect/platform/shared/standin/dns"
 	"github.com/coditect/platform/shared/standin/oidc"
 )
 
@@ -39,6 +40,7 @@ const Issuer = "http://localhost:8080"
 type Env struct {
 	Database *dbtest.Database
 	Redis    *miniredis.Miniredis
+	DNS      *dns.Server
 	// Vars is the environment that functions are opened with. Change it before.
 	Vars   map[string]string
 	Keys   *identity.KeySet
@@ -60,6 +62,11 @@ func New(t testing.TB) *Env {
 	past := time.Now().Add(-time.Hour)
 	e := &Env{Database: dbtest.New(t), Redis: miniredis.RunT(t), Keys: identity.GenerateKeySet(past)}
 	e.owner = e.Database.Owner(t)
+	var err error
+	if e.DNS, err = dns.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.DNS.Close() })
 	e.Signer = identity.NewSigner(fixed[*identity.KeySet]{e.Keys}, Issuer)
 	hops := secrets.GenerateRing(past)
 	e.Hops = hop.New(fixed[*secrets.Ring]{hops})
@@ -86,6 +93,7 @@ func New(t testing.TB) *Env {
 		"DATABASE_ACQUIRE_TIMEOUT": "10s",
 		"REDIS_URL":                "redis://" + e.Redis.Addr() + "/0",
 		"REDIS_TIMEOUT":            "2s",
+		"DNS_RESOLVER":             e.DNS.Address(),
 		"JWKS_URL":                 jwks.URL,
 		"TOKEN_ISSUER":             Issuer,
 		"CHECK_RESPONSES":          "true",

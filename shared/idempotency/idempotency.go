@@ -70,6 +70,7 @@ type Attempt struct {
 	claimed bool
 	held    Held
 	save    func(ctx context.Context, r Response) error
+	after   []func(context.Context)
 }
 
 type key struct{}
@@ -105,6 +106,19 @@ func (a *Attempt) Hold(h Held) {
 	a.held = h
 }
 
+// After runs fn once what the attempt holds was committed, and tells whether it
+// holds anything. It runs, too, when nobody can say whether the commit came
+// about.
+func (a *Attempt) After(fn func(context.Context)) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.held == nil {
+		return false
+	}
+	a.after = append(a.after, fn)
+	return true
+}
+
 // OnFailure leaves a way to keep an answer whose effect was rolled back.
 func (a *Attempt) OnFailure(save func(ctx context.Context, r Response) error) {
 	a.mu.Lock()
@@ -129,8 +143,8 @@ func Final(status int) bool {
 // rolls back.
 func (a *Attempt) Commit(ctx context.Context, r Response) error {
 	a.mu.Lock()
-	held, save := a.held, a.save
-	a.held, a.save = nil, nil
+	held, save, after := a.held, a.save, a.after
+	a.held, a.save, a.after = nil, nil, nil
 	a.mu.Unlock()
 	switch {
 	case !Final(r.Status):
@@ -143,7 +157,11 @@ func (a *Attempt) Commit(ctx context.Context, r Response) error {
 		held = nil
 	}
 	if held != nil {
-		return held.Commit(ctx, r)
+		err := held.Commit(ctx, r)
+		for _, fn := range after {
+			fn(ctx)
+		}
+		return err
 	}
 	if save != nil {
 		return save(ctx, r)
@@ -155,7 +173,7 @@ func (a *Attempt) Commit(ctx context.Context, r Response) error {
 func (a *Attempt) Rollback(ctx context.Context) {
 	a.mu.Lock()
 	held := a.held
-	a.held, a.save = nil, nil
+	a.held, a.save, a.after = nil, nil, nil
 	a.mu.Unlock()
 	if held != nil {
 		held.Rollback(ctx)

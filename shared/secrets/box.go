@@ -26,6 +26,10 @@ type Binding struct {
 	User    ids.ID
 }
 
+// SSOClientSecret is the purpose of our secret at an organization's identity
+// provider: one function seals it, another opens it.
+const SSOClientSecret = "sso-client-secret"
+
 // ErrSealed is the one error of Open for bytes that are damaged, sealed under
 // another Binding, or sealed with a key that is no longer there.
 var ErrSealed = errors.New("secrets: sealed value does not open")
