@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Applies terraform/kubernetes to an environment's cluster, with images by digest:
+#   cluster.sh dev|staging|production [--dry-run]
+# The images of Hydra and PgBouncer are in our registry, put and signed there once
+# for each version (docs/DEPLOYMENT.md).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+ENVIRONMENT=${1:-}
+. scripts/delivery/lib.sh
+
+overlay=terraform/kubernetes/overlays/$ENVIRONMENT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+run gcloud container clusters get-credentials coditect --project="$PROJECT" --location="$REGION"
+ask '' kubectl kustomize "$overlay" >"$work/all.yaml"
+for name in hydra pgbouncer; do
+  tag=$(sed -n "s/.*name: $name, newName: .*, newTag: \(.*\)}/\1/p" "$overlay/kustomization.yaml")
+  need "a tag of $name in $overlay" "$tag"
+  digest=$(ask sha256:DIGEST gcloud artifacts docker images describe "$REGISTRY/$name:$tag" --format='value(image_summary.digest)')
+  run sed -i "s|image: $REGISTRY/$name:$tag\$|image: $REGISTRY/$name@$digest|" "$work/all.yaml"
+done
+run kubectl diff -f "$work/all.yaml" || [ $? = 1 ] # 1 says that there are differences
+run kubectl apply --server-side --field-manager=delivery -f "$work/all.yaml"
+for name in hydra pgbouncer; do
+  run kubectl rollout status "deployment/$name" --namespace="coditect-$ENVIRONMENT" --timeout=10m
+done
