@@ -66,7 +66,7 @@ bench-go: $(LOCAL) ## The Go benchmarks of every module (BENCH=Edge for some, BE
 	@$(LOCAL) deps
 	@scripts/bench.sh
 
-lint: ## Format, vet, golangci-lint and the house rules
+lint: ## Format, golangci-lint, house rules, shellcheck, actionlint, the manifests of the cloud
 	@scripts/lint.sh
 
 verify: ## Generated files are current, modules tidy, every function builds as the cloud builds it

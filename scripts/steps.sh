@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Runs named steps, all of them even after one failed, and sums up. Sourced by
 # the scripts that consist of steps:
 #   step NAME COMMAND …

@@ -138,7 +138,7 @@ func TestGenerateLeavesNothingToDo(t *testing.T) {
 		t.Errorf("go.work is\n%s\nwant\n%s", work, want)
 	}
 	build, _ := os.ReadFile(filepath.Join(root, "cloudbuild.yaml"))
-	for _, want := range []string{"id: deploy-labels", "--function=Mailer", "--memory=256Mi"} {
+	for _, want := range []string{"id: deploy-labels", "args: [mailer, Mailer]", "waitFor: [smoke-router, smoke-labels, smoke-mailer]"} {
 		if !strings.Contains(string(build), want) {
 			t.Errorf("cloudbuild.yaml lacks %q", want)
 		}

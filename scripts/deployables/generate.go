@@ -77,7 +77,7 @@ var (
 	//go:embed plans_gen.go.tmpl
 	plansText string
 
-	templates = template.Must(template.New("all_gen.go").Funcs(template.FuncMap{"duration": duration, "longestGap": longestGap}).Parse(aggregateText))
+	templates = template.Must(template.New("all_gen.go").Funcs(template.FuncMap{"duration": duration, "longestGap": longestGap, "words": strings.Fields}).Parse(aggregateText))
 	_         = template.Must(templates.New("cloudbuild.yaml").Parse(cloudBuildText))
 	_         = template.Must(templates.New("consumers_gen.go").Parse(consumersText))
 	_         = template.Must(templates.New("plans_gen.go").Parse(plansText))

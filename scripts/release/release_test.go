@@ -1,0 +1,489 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	links := folders([]byte("# a comment\ngithub.com/coditect/platform/functions/tasks\ngithub.com/coditect/platform/shared/db\ngithub.com/jackc/pgx/v5\n"))
+	for _, tt := range []struct {
+		file    string
+		changes bool
+	}{
+		{"functions/tasks/create.go", true},
+		{"functions/tasks/go.sum", true},
+		{"functions/tasks/words/list.txt", true}, // embedded
+		{"shared/db/tx.go", true},
+		{"shared/db/sql/a.sql", true},
+		{"scripts/staging/zip.go", true},
+		{"functions/tasks/create_test.go", false},
+		{"functions/tasks/README.md", false},
+		{"functions/tasks/deps.txt", false},
+		{"functions/tasks/testdata/x.json", false},
+		{"functions/tasks/cmd/main.go", false}, // not in the archive's package
+		{"functions/users/create.go", false},
+		{"shared/mail/smtp.go", false},
+		{"shared/dbtest/dbtest.go", false},
+		{"docs/jobs.md", false},
+		{"Makefile", false},
+	} {
+		if got := reasons("functions/tasks", links, []string{tt.file}); (got != "") != tt.changes {
+			t.Errorf("%s: %q", tt.file, got)
+		}
+	}
+}
+
+// TestSince changes a clone of this repository's own files, one at a time.
+func TestSince(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	root := clone(t)
+	base := head(t, root)
+	for _, tt := range []struct {
+		file, add   string
+		deploy      []string
+		notDeployed []string
+		tested      string
+	}{
+		{"functions/tasks/tasks_extra.go", "package tasks\n", []string{"tasks"}, []string{"users", "router", "migrate"}, "./functions/tasks/..."},
+		{"shared/mail/extra.go", "package mail\n", []string{"mailer"}, []string{"tasks"}, "./shared/..."},
+		{"router/extra.go", "package router\n", []string{"router"}, []string{"tasks", "migrate"}, "./router/..."},
+		{"migrations/sql/9999_extra.sql", "-- nothing\n", []string{"migrate"}, []string{"router"}, "./migrations/..."},
+		{"docs/extra.md", "words\n", nil, []string{"tasks", "router", "migrate"}, ""},
+	} {
+		write(t, root, tt.file, tt.add)
+		commit(t, root)
+		c, err := Since(ctx, root, base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range tt.deploy {
+			if c.Deploy[name] != tt.file {
+				t.Errorf("%s: %s is deployed because of %q", tt.file, name, c.Deploy[name])
+			}
+		}
+		for _, name := range tt.notDeployed {
+			if why, ok := c.Deploy[name]; ok {
+				t.Errorf("%s: %s is deployed because of %s", tt.file, name, why)
+			}
+		}
+		if tt.tested != "" && (!slices.Contains(c.Tests, tt.tested) || !slices.Contains(c.Tests, "./tests/...")) {
+			t.Errorf("%s: tests %v", tt.file, c.Tests)
+		}
+		if tt.tested == "" && len(c.Tests) > 0 {
+			t.Errorf("%s: words are tested by %v", tt.file, c.Tests)
+		}
+		base = head(t, root)
+	}
+	for _, unknown := range []string{"", "0123456789012345678901234567890123456789"} {
+		c, err := Since(ctx, root, unknown)
+		if err != nil || len(c.Deploy) < 10 || !slices.Equal(c.Tests, []string{"all"}) {
+			t.Errorf("since %q: %d to deploy, %v to test, %v", unknown, len(c.Deploy), c.Tests, err)
+		}
+	}
+}
+
+// clone copies what the question reads of this repository into one of its own.
+func clone(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "git", "-C", "../..", "ls-files", "-z", "functions", "schedulers", "shared", "router", "migrations", "go.work").Output(); err != nil {
+		t.Fatal(err)
+	} else {
+		for _, f := range strings.Split(strings.TrimRight(string(out), "\x00"), "\x00") {
+			raw, err := os.ReadFile(filepath.Join("../..", f))
+			if os.IsNotExist(err) {
+				continue // deleted, not yet committed
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			write(t, root, f, string(raw))
+		}
+	}
+	gitIn(t, root, "init", "-q")
+	commit(t, root)
+	return root
+}
+
+func write(t *testing.T, root, name, text string) {
+	t.Helper()
+	file := filepath.Join(root, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func gitIn(t *testing.T, root string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", root, "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"}, args...)...) //nolint:gosec // git on a folder of the test
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func commit(t *testing.T, root string) {
+	t.Helper()
+	gitIn(t, root, "add", "-A")
+	gitIn(t, root, "commit", "-q", "-m", "a change")
+}
+
+func head(t *testing.T, root string) string { t.Helper(); return gitIn(t, root, "rev-parse", "HEAD") }
+
+func TestContracts(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"drop table app.tasks;":                                                                    "takes away",
+		"alter table app.tasks drop column title;":                                                 "takes away",
+		"alter table app.tasks drop title;":                                                        "takes away",
+		"alter table app.tasks rename column title to name;":                                       "old name",
+		"alter table app.tasks rename title to name;":                                              "old name",
+		"alter table app.tasks rename to todos;":                                                   "old name",
+		"alter table app.tasks alter column title type varchar;":                                   "old type",
+		"alter table app.tasks alter column title set data type int;":                              "old type",
+		"alter table app.tasks alter column title set not null;":                                   "write null",
+		"alter table app.tasks alter column title drop default;":                                   "default",
+		"alter table app.tasks add column due date not null;":                                      "new column",
+		"revoke update on app.tasks from coditect_app;":                                            "right",
+		"truncate app.tasks;":                                                                      "deletes rows",
+		"alter table app.tasks add column due date;":                                               "",
+		"alter table app.tasks add column due int not null default 0;":                             "",
+		"alter table app.tasks drop constraint tasks_check;":                                       "",
+		"alter table app.tasks alter column title drop not null;":                                  "",
+		"drop index app.tasks_idx;":                                                                "",
+		"create table app.labels (id uuid);":                                                       "",
+		"create table app.labels (id uuid);\nalter table app.labels alter column id set not null;": "",
+	} {
+		got := strings.Join(contracts("-- +goose Up\n"+sql+"\n-- +goose Down\ndrop table app.tasks;\n"), "; ")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q", sql, got)
+		}
+	}
+}
+
+func TestExpands(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	gitIn(t, root, "init", "-q")
+	write(t, root, "migrations/sql/0001_a.sql", "-- +goose Up\ncreate table a (b int);\n")
+	commit(t, root)
+	base := head(t, root)
+	check := func(want string) {
+		t.Helper()
+		faults, err := Expands(t.Context(), root, base)
+		if got := strings.Join(faults, "\n"); err != nil || want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("want %q: %q, %v", want, got, err)
+		}
+	}
+	check("")
+	write(t, root, "migrations/sql/0002_c.sql", "-- +goose Up\nalter table a drop column b;\n")
+	check("0002_c.sql: takes away")
+	write(t, root, "migrations/sql/0002_c.sql", "-- contract: "+base[:12]+" nothing reads b since then\n-- +goose Up\nalter table a drop column b;\n")
+	check("")
+	commit(t, root)
+	write(t, root, "migrations/sql/0003_d.sql", "-- contract: "+head(t, root)[:12]+" not released\n-- +goose Up\ndrop table a;\n")
+	check("not released yet")
+	write(t, root, "migrations/sql/0001_a.sql", "-- +goose Up\ncreate table a (b text);\n")
+	check("0001_a.sql: was released")
+}
+
+func TestHealthy(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		requests, failed, latency string
+		status                    int
+		want                      string
+	}{
+		"well":             {"1000", "10", "400", 200, ""},
+		"no requests":      {"", "", "NaN", 200, ""},
+		"one of few":       {"3", "1", "80", 200, ""},
+		"two of few":       {"3", "2", "80", 200, "2 of 3 answers failed"},
+		"too many":         {"1000", "11", "400", 200, "11 of 1000 answers failed"},
+		"slow":             {"1000", "0", "1001", 200, "1.001s"},
+		"monitoring fails": {"1000", "0", "1", 503, "answered 503"},
+		"nonsense":         {"many", "0", "1", 200, "monitoring"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				q := r.URL.Query().Get("query")
+				if r.Header.Get("Authorization") != "Bearer secret" || !strings.HasPrefix(r.URL.Path, "/v1/projects/p/") || !strings.Contains(q, `revision_name="tasks-r-1"`) {
+					t.Errorf("asked %s for %s", r.URL.Path, q)
+				}
+				value := tt.requests
+				switch {
+				case strings.Contains(q, "5xx"):
+					value = tt.failed
+				case strings.Contains(q, "0.95"):
+					value = tt.latency
+				}
+				w.WriteHeader(tt.status)
+				result := []any{}
+				if value != "" {
+					result = append(result, map[string]any{"metric": map[string]string{}, "value": []any{1, value}})
+				}
+				_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+			}))
+			defer server.Close()
+			m := Monitor{Client: server.Client(), Endpoint: server.URL, Project: "p", Token: "secret"}
+			_, err := m.Healthy(t.Context(), "tasks", "tasks-r-1", Objective{Errors: 0.01, Latency: time.Second, Window: 5 * time.Minute})
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestServing(t *testing.T) {
+	t.Parallel()
+	got, err := Serving(strings.NewReader(`{"status":{"traffic":[{"revisionName":"new","tag":"r-2"},{"revisionName":"old","percent":100}]}}`))
+	if err != nil || got != "old" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, text := range []string{`{"status":{"traffic":[{"revisionName":"a","percent":95},{"revisionName":"b","percent":5}]}}`, `{}`, `no`} {
+		if got, err := Serving(strings.NewReader(text)); err == nil {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		handler http.HandlerFunc
+		ours    bool
+	}{
+		"router": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) }, true},
+		"function": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusUnauthorized)
+		}, true},
+		"failing": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}, false},
+		"somebody":   {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotFound) }, false},
+		"not let in": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-Serverless-Authorization") != "Bearer who" {
+					t.Error("comes without a token")
+				}
+				tt.handler(w, r)
+			}))
+			defer server.Close()
+			if err := Answers(t.Context(), server.Client(), server.URL+"/", "who"); (err == nil) != tt.ours {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Metadata-Flavor") != "Google" || r.URL.Query().Get("audience") != "https://tasks.example" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write([]byte("a.b.c\n"))
+	}))
+	defer server.Close()
+	if got, err := Identity(t.Context(), server.Client(), server.URL, "https://tasks.example"); err != nil || got != "a.b.c" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := Identity(t.Context(), server.Client(), server.URL, "https://other.example"); err == nil {
+		t.Error("a refusal is a token")
+	}
+}
+
+func TestProvenance(t *testing.T) {
+	t.Parallel()
+	text, err := Provenance(Build{ID: "b1", Repository: "https://github.com/coditect/platform", Commit: "c1", Builder: "https://builder", Name: "tasks"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p struct {
+		BuildDefinition struct {
+			BuildType            string
+			ExternalParameters   map[string]string
+			ResolvedDependencies []struct {
+				URI    string
+				Digest map[string]string
+			}
+		}
+		RunDetails struct {
+			Builder  struct{ ID string }
+			Metadata struct{ InvocationID string }
+		}
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		t.Fatal(err)
+	}
+	if d := p.BuildDefinition.ResolvedDependencies; len(d) != 1 || d[0].Digest["gitCommit"] != "c1" || d[0].URI != "git+https://github.com/coditect/platform" {
+		t.Errorf("from %v", d)
+	}
+	if p.RunDetails.Builder.ID != "https://builder" || p.RunDetails.Metadata.InvocationID != "b1" || p.BuildDefinition.ExternalParameters["image"] != "tasks" {
+		t.Errorf("%s", text)
+	}
+}
+
+// script runs one of scripts/delivery with a gcloud of our own, and gives what it
+// was called with, the calls that change something only.
+func script(t *testing.T, state string, gcloud string, healthy bool, name string, args ...string) (calls string, ok bool) {
+	t.Helper()
+	bin, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
+	program := func(dir, name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/bash\n"+text), 0o755); err != nil { //nolint:gosec // it is run
+			t.Fatal(err)
+		}
+	}
+	program(bin, "gcloud", `case "$*" in *print-access-token*) echo token ;; *--format=json*) echo '{"status":{"traffic":[{"revisionName":"before-1","percent":100}]}}' ;; *) echo "$*" >>"$LOG" ;; esac
+`+gcloud)
+	program(bin, "sleep", "exit 0\n")
+	verdict := "exit 0"
+	if !healthy {
+		verdict = `[ "$1" != healthy ] || exit 1`
+	}
+	program(filepath.Join(state, "bin"), "release", `[ "$1" != serving ] || { echo before-1; exit 0; }
+[ "$1" != healthy ] || echo "healthy ${*: -1}" >>"$LOG"
+`+verdict+"\n")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", append([]string{"scripts/delivery/" + name}, args...)...) //nolint:gosec // a script of ours
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567")
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	raw, readErr := os.ReadFile(log) //nolint:gosec // a file of the test
+	if readErr != nil && !os.IsNotExist(readErr) {
+		t.Fatal(readErr)
+	}
+	return string(raw), err == nil
+}
+
+func changed(t *testing.T, names ...string) string {
+	t.Helper()
+	state := t.TempDir()
+	write(t, state, "changed", strings.Join(names, "\n")+"\n")
+	for _, n := range names {
+		write(t, state, "images/"+n, "registry/"+n+"@sha256:"+strings.Repeat("a", 64)+"\n")
+		write(t, state, "before/"+n, n+"-before\n")
+	}
+	return state
+}
+
+func TestTrafficShiftsInSteps(t *testing.T) {
+	t.Parallel()
+	calls, ok := script(t, changed(t, "tasks", "router"), "", true, "shift.sh", "functions")
+	if !ok {
+		t.Error("failed")
+	}
+	at := 0
+	for _, want := range []string{"r-0123456789ab=5 ", "healthy tasks=tasks-r-0123456789ab", "r-0123456789ab=50 ", "healthy", "r-0123456789ab=100 ", "healthy"} {
+		i := strings.Index(calls[at:], want)
+		if i < 0 {
+			t.Fatalf("no %q after %d of\n%s", want, at, calls)
+		}
+		at += i + len(want)
+	}
+	if strings.Contains(calls, "router") || strings.Contains(calls, "before") {
+		t.Errorf("touched what it should not:\n%s", calls)
+	}
+}
+
+func TestTrafficGoesBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		gcloud  string
+		healthy bool
+	}{
+		"not healthy":          {"", false},
+		"a command that fails": {`[[ "$*" != *=50* ]]` + "\n", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls, ok := script(t, changed(t, "tasks", "users"), tt.gcloud, tt.healthy, "shift.sh", "functions")
+			if ok {
+				t.Error("is said to have worked")
+			}
+			for _, want := range []string{"update-traffic tasks", "--to-revisions=tasks-before=100", "--to-revisions=users-before=100"} {
+				if !strings.Contains(calls, want) {
+					t.Errorf("no %q in\n%s", want, calls)
+				}
+			}
+			if strings.Contains(calls, "=100 --quiet") && strings.Contains(calls, "--to-tags=r-0123456789ab=100") {
+				t.Errorf("went on:\n%s", calls)
+			}
+		})
+	}
+}
+
+func TestDeployedWithoutTrafficByDigest(t *testing.T) {
+	t.Parallel()
+	state := changed(t, "tasks")
+	calls, ok := script(t, state, "", true, "deploy.sh", "tasks")
+	for _, want := range []string{"run services update tasks", "--no-traffic", "--tag=r-0123456789ab", "--image=registry/tasks@sha256:aaaa"} {
+		if !ok || !strings.Contains(calls, want) {
+			t.Errorf("no %q in\n%s", want, calls)
+		}
+	}
+	if raw, err := os.ReadFile(filepath.Join(state, "before", "tasks")); err != nil || string(raw) != "before-1\n" { //nolint:gosec // a file of the test
+		t.Errorf("before: %q, %v", raw, err)
+	}
+	if calls, ok := script(t, state, "", true, "deploy.sh", "users"); !ok || calls != "" {
+		t.Errorf("deployed what did not change:\n%s", calls)
+	}
+}
+
+// TestDryRuns runs every step of a release dry: the commands are printed, none is
+// executed.
+func TestDryRuns(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "scripts/delivery/release.sh", "staging", "--dry-run")
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "STATE="+state, "COMMIT=0123456789abcdef0123456789abcdef01234567")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	at := 0
+	for _, want := range []string{
+		"+ gcloud storage cat", "+ release changed", "+ make test", "+ scripts/package.sh", "+ pack build", "+ docker build --target router",
+		"/cosign sign", "--type cyclonedx", "--type slsaprovenance1", "binauthz attestations sign-and-create", "+ release expands",
+		"jobs execute migrate", "--no-traffic", "jobs execute smoke", "=5 --quiet", "+ release healthy", "=50 --quiet", "=100 --quiet", "+ gcloud storage cp",
+	} {
+		i := strings.Index(string(out[at:]), want)
+		if i < 0 {
+			t.Fatalf("no %q after\n%s", want, out[:at])
+		}
+		at += i
+	}
+	if left, err := os.ReadDir(state); err != nil || len(left) > 0 {
+		t.Errorf("a dry run left %v, %v", left, err)
+	}
+}
