@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -17,7 +16,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/coditect/platform/shared/errs"
-	"github.com/coditect/platform/shared/problem"
 )
 
 //go:embed openapi.json
@@ -176,17 +174,4 @@ func restyle(n *yaml.Node) {
 	}
 }
 
-// errHeaders is answered with 431 (RFC 6585 §5), which no other part of the
-// platform uses.
-var errHeaders = errs.New(errs.TooLarge, "headers_too_large", "The request's headers are larger than 16 KiB.")
-
-func writeTooManyHeaders(x *exchange, r *http.Request) {
-	p := problem.New(errHeaders, r.URL.Path, x.id)
-	p.Status, p.Title = http.StatusRequestHeaderFieldsTooLarge, http.StatusText(http.StatusRequestHeaderFieldsTooLarge)
-	x.Header().Set("Content-Type", problem.MediaType)
-	x.Header().Set("Cache-Control", "no-store")
-	x.WriteHeader(p.Status)
-	if r.Method != http.MethodHead {
-		_ = json.NewEncoder(x).Encode(p)
-	}
-}
+var errHeaders = errs.New(errs.HeadersTooLarge, "headers_too_large", "The request's headers are larger than 16 KiB.")

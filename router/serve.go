@@ -226,10 +226,6 @@ func (a *App) refuse(x *exchange, r *http.Request, err error) {
 	if k := errs.KindOf(err); k == errs.Internal || k == errs.Unavailable || k == errs.Timeout {
 		a.log.WarnContext(x.ctx, "request failed", slog.String("request_id", x.id), slog.String("route", x.pattern), slog.Any("error", err))
 	}
-	if errors.Is(err, errHeaders) {
-		writeTooManyHeaders(x, r)
-		return
-	}
 	problem.Write(x, r, x.id, err)
 }
 

@@ -29,7 +29,7 @@ var createSpec = api.Spec{
 
 	RequestExample: createBody{Filename: "listing.pdf", Size: 482133, ContentType: "application/pdf"},
 	ResponseExample: Started{pendingExample(), Upload{
-		Method: http.MethodPut, URL: "https://storage.example.com/objects/listing?signature=…",
+		Method: http.MethodPut, URL: "https://storage.example.com/objects/listing?signature=Vv2a",
 		Headers:   map[string]string{"Content-Type": "application/pdf"},
 		ExpiresAt: pendingExample().CreatedAt.Add(uploadFor),
 	}},

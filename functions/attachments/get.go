@@ -20,7 +20,7 @@ var getSpec = api.Spec{
 	Description: "With a link to its file that holds for 15 minutes. The file is always saved, never shown by the browser.",
 	Permission:  identity.TasksRead, Sealed: true, // the link is as good as a token
 	ResponseExample: Downloadable{
-		Attachment: readyExample(), DownloadURL: new("https://storage.example.com/objects/listing?signature=…"),
+		Attachment: readyExample(), DownloadURL: new("https://storage.example.com/objects/listing?signature=Vv2a"),
 		DownloadExpiresAt: new(readyExample().CreatedAt.Add(downloadFor)),
 	},
 }

@@ -23,6 +23,7 @@ var (
 	errMediaType = errs.New(errs.Unsupported, "unsupported_media_type", "The body must be JSON in UTF-8: Content-Type: application/json.")
 	errTooLarge  = errs.New(errs.TooLarge, "body_too_large", "The request body is larger than the limit.")
 	errSlowBody  = errs.New(errs.TooSlow, "body_timeout", "The request body came too slowly.")
+	errQuery     = errs.New(errs.Malformed, "malformed_query", "The query string cannot be read.")
 	errNoBody    = errs.New(errs.Malformed, "body_required", "The request needs a body.")
 	errBroken    = errs.New(errs.Malformed, "body_incomplete", "The request body ended early.")
 )
@@ -195,7 +196,7 @@ func checkQuery(_ *Deps, next handle) handle {
 		}
 		query, err := url.ParseQuery(c.r.URL.RawQuery)
 		if err != nil {
-			return errs.New(errs.Malformed, "malformed_query", "The query string cannot be read.")
+			return errQuery
 		}
 		c.query = query
 		var faults []errs.Field

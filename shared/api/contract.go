@@ -45,7 +45,7 @@ func (o *served) compare(a *answer) error {
 		if err := json.Unmarshal(a.body, &p); err != nil {
 			return fmt.Errorf("the problem does not parse: %w", err)
 		}
-		if a.status < 500 && declared.Content[problem.MediaType] != nil && declared.Content[problem.MediaType].Examples[p.Code] == nil && !generic[p.Code] {
+		if a.status < 500 && declared.Content[problem.MediaType] != nil && declared.Content[problem.MediaType].Examples[p.Code] == nil {
 			return fmt.Errorf("the error %d %s is not declared", a.status, p.Code)
 		}
 	}
@@ -64,13 +64,6 @@ func (o *served) compare(a *answer) error {
 		return fmt.Errorf("status %s is not declared with %s", status, kind)
 	}
 	return conforms(o.registry, media.Schema, a.body)
-}
-
-// generic are the codes of the conventions that any operation may answer with
-// beside those its document shows.
-var generic = map[string]bool{
-	"invalid_request": true, "malformed_query": true, "malformed_json": true, "body_required": true, "body_incomplete": true,
-	"invalid_idempotency_key": true, "invalid_if_match": true, "invalid_ordering": true, "invalid_cursor": true, "internal": true,
 }
 
 // conforms checks JSON against a schema.

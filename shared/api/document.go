@@ -14,6 +14,7 @@ import (
 
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/page"
 	"github.com/coditect/platform/shared/problem"
 )
 
@@ -24,6 +25,10 @@ func Document(title, version string, fns ...Function) ([]byte, error) {
 	Routes(fns...)
 	a := build(newMux(), title, version, fns...)
 	doc := a.OpenAPI()
+	doc.Info.Description = about
+	doc.Info.Contact = &huma.Contact{Name: "The Coditect platform authors", URL: "https://github.com/coditect/platform"}
+	doc.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
+	doc.Servers = []*huma.Server{{URL: "/", Description: "Where this document was read."}}
 	doc.Tags = tagsOf(fns)
 	for _, fn := range fns {
 		for _, op := range fn.Operations {
@@ -38,6 +43,15 @@ func Document(title, version string, fns ...Function) ([]byte, error) {
 	dropInternal(doc)
 	return json.MarshalIndent(doc, "", "  ")
 }
+
+// about opens the document: what holds for every operation and would be
+// repeated under each.
+const about = `Organizations, people, projects and tasks.
+
+Sign in for an access token and send it as ` + "`Authorization: Bearer …`" + `; it lasts an hour and names the organization that requests act in.
+Bodies are JSON in UTF-8, times RFC 3339 in UTC, ids UUIDs. Errors are RFC 9457 problems; ` + "`code`" + ` is what programs tell them apart by.
+Lists come in pages: follow ` + "`next`" + `. A single resource carries an ` + "`ETag`" + `; sent back in ` + "`If-Match`" + `, it makes a write fail that would undo another's.
+A POST repeated with its ` + "`Idempotency-Key`" + ` answers what it answered the first time. Within v1 only additions are made: a client ignores members that it does not know.`
 
 func discard(io.Writer, any) error { return nil }
 
@@ -166,13 +180,17 @@ func commonHeaders() map[string]*huma.Header {
 func (o Operation) conventional() []errs.Error {
 	list := []*errs.Error{
 		{Kind: errs.Malformed, Code: "invalid_request", Detail: "A parameter or header of the request is not valid."},
+		errQuery,
+		// The router's, which come before any of ours.
+		{Kind: errs.NotFound, Code: "unknown_host", Detail: "This host serves nothing."},
+		{Kind: errs.HeadersTooLarge, Code: "headers_too_large", Detail: "The request's headers are larger than 16 KiB."},
 		{Kind: errs.TooMany, Code: "rate_limited", Detail: "Too many requests; wait as long as Retry-After says."},
 		{Kind: errs.Internal, Code: "internal", Detail: "Something went wrong on our side."},
 		{Kind: errs.Unavailable, Code: "unavailable", Detail: "The service is not available at the moment."},
 		{Kind: errs.Timeout, Code: "timeout", Detail: "The request took too long."},
 	}
 	if !o.Public {
-		list = append(list, identity.ErrTokenMissing, identity.ErrTokenInvalid, identity.ErrTokenExpired, errMismatch)
+		list = append(list, identity.ErrTokenMissing, identity.ErrTokenInvalid, identity.ErrTokenExpired, errRevoked, errMismatch)
 	}
 	if o.needsTenant() {
 		list = append(list, errNoTenant, errNotMember, errDeleted)
@@ -191,16 +209,16 @@ func (o Operation) conventional() []errs.Error {
 			target := &errs.Error{}
 			_ = errors.As(errSyntax, &target)
 			return target
-		}(), invalidExample)
+		}(), errNoBody, errBroken, errUnreadable, invalidExample)
 	}
 	if o.shape.paged {
-		list = append(list, &errs.Error{Kind: errs.Malformed, Code: "invalid_cursor", Detail: "The cursor is not valid here, or is too old. Start again without one."})
+		list = append(list, page.ErrCursor, page.ErrOrdering)
 	}
 	if o.shape.ifMatch {
-		list = append(list, ErrPrecondition)
+		list = append(list, ErrPrecondition, errIfMatch)
 	}
 	if o.takesKey() {
-		list = append(list, errTooLarge, errSlowBody, errKeyInFlight, errKeyReused)
+		list = append(list, errTooLarge, errSlowBody, errBroken, errKey, errKeyInFlight, errKeyReused)
 	}
 	out := make([]errs.Error, 0, len(list)+len(o.Errors))
 	for i := range o.Errors {
@@ -211,6 +229,12 @@ func (o Operation) conventional() []errs.Error {
 	}
 	return out
 }
+
+// errUnreadable is what the router answers for a body that breaks off.
+var errUnreadable = errs.New(errs.Malformed, "body_unreadable", "The request body cannot be read.")
+
+// errRevoked is what the router answers for a session that has ended.
+var errRevoked = errs.New(errs.Unauthenticated, "token_revoked", "The session of this access token has ended.")
 
 // errNotMember is what Deps.Access answers for who is no member.
 var errNotMember = errs.New(errs.Forbidden, "not_a_member", "You are not an active member of this organization.")

@@ -27,7 +27,8 @@ const (
 	Forbidden                   // an identity without the right
 	TooMany                     // over a rate limit; see RetryAfter
 	Unsupported                 // a media type we do not read
-	TooLarge                    // a body or header over its limit
+	TooLarge                    // a body over its limit
+	HeadersTooLarge             // request line and headers over theirs
 	TooSlow                     // a body that did not arrive in time
 	Malformed                   // cannot be parsed, or a fault in the query string
 	Invalid                     // parsed, but a field is wrong; see Fields

@@ -47,6 +47,7 @@ var statuses = map[errs.Kind]int{
 	errs.TooMany:         http.StatusTooManyRequests,
 	errs.Unsupported:     http.StatusUnsupportedMediaType,
 	errs.TooLarge:        http.StatusRequestEntityTooLarge,
+	errs.HeadersTooLarge: http.StatusRequestHeaderFieldsTooLarge,
 	errs.TooSlow:         http.StatusRequestTimeout,
 	errs.Malformed:       http.StatusBadRequest,
 	errs.Invalid:         http.StatusUnprocessableEntity,

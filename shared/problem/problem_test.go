@@ -20,7 +20,7 @@ func TestStatusOfEveryKind(t *testing.T) {
 	t.Parallel()
 	want := map[errs.Kind]int{
 		errs.Internal: 500, errs.NotFound: 404, errs.MethodUnknown: 405, errs.Unauthenticated: 401, errs.Forbidden: 403,
-		errs.TooMany: 429, errs.Unsupported: 415, errs.TooLarge: 413, errs.TooSlow: 408, errs.Malformed: 400, errs.Invalid: 422,
+		errs.TooMany: 429, errs.Unsupported: 415, errs.TooLarge: 413, errs.HeadersTooLarge: 431, errs.TooSlow: 408, errs.Malformed: 400, errs.Invalid: 422,
 		errs.Payment: 402, errs.Precondition: 412, errs.NotModified: 304, errs.Conflict: 409, errs.Unavailable: 503,
 		errs.Timeout: 504, errs.Canceled: 499,
 	}
