@@ -17,8 +17,10 @@ import (
 func TestGenerate(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "router"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{"router", "docs"} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := generate(root); err != nil {
 		t.Fatal(err)

@@ -1,5 +1,6 @@
 // Command generate writes what follows from the functions' operations: the
-// router's table of routes and the OpenAPI document. It is run by `make
+// router's table of routes, the OpenAPI document, and from that the collection
+// for Postman with its environment. It is run by `make
 // generate`, and `make verify` fails when what it writes differs from what is
 // committed.
 package main
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/coditect/platform/functions/all"
+	"github.com/coditect/platform/functions/all/collection"
 	"github.com/coditect/platform/shared/api"
 )
 
@@ -40,12 +42,18 @@ func generate(root string) error {
 	if document, err = compact(document); err != nil {
 		return err
 	}
+	requests, environment, err := collection.Write(document)
+	if err != nil {
+		return err
+	}
 	for _, f := range []struct {
 		path    string
 		content []byte
 	}{
 		{"router/routes.json", append(routes, '\n')},
 		{"router/openapi.json", document},
+		{"docs/postman_collection.json", requests},
+		{"docs/postman_environment.json", environment},
 	} {
 		if err := os.WriteFile(filepath.Join(root, f.path), f.content, 0o644); err != nil {
 			return err
