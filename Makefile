@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function terraform-check
+.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env conformance documents fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -55,6 +55,13 @@ test-citus: ## The tests on a Citus cluster, whose coordinator CITUS_URL names (
 test-env: $(LOCAL) ## Keep a test database up, so that a bare `go test` works (ARGS=down stops it)
 	@$(LOCAL) test-env $(or $(ARGS),up)
 
+conformance: $(LOCAL) ## Requests made from the OpenAPI document, whose answers must keep its promises (N=20000, SEED=1)
+	@$(LOCAL) deps
+	@$(LOCAL) test-env -- go test ./tests -count=1 -timeout 24h -v -run 'TestConformance$$' -conformance.requests $(or $(N),20000) -conformance.seed $(or $(SEED),1)
+
+documents: ## The collection for Postman run whole, and the documentation's page used in Chromium, on a platform of their own
+	@scripts/documents.sh
+
 fuzz: $(LOCAL) ## Every fuzz target for FUZZTIME (30s each)
 	@$(LOCAL) test-env -- scripts/fuzz.sh
 
@@ -71,9 +78,6 @@ lint: ## Format, golangci-lint, house rules, shellcheck, actionlint, the manifes
 
 verify: ## Generated files are current, modules tidy, every function builds as the cloud builds it
 	@scripts/verify.sh
-
-terraform-check: ## Terraform's modules and environments, without a cloud account (TERRAFORM_CHECK, ARGS="redis router" for some)
-	@scripts/terraform-check.sh $(ARGS)
 
 ##@ Change
 

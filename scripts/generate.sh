@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # Writes everything that follows from something else: what functions.json
-# implies, then what the functions' operations imply, then what each links, and what
-# the READMEs of terraform/modules list.
+# implies, then what the functions' operations imply, then what each links.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 go run ./scripts/cmd/functions generate
 go run ./functions/all/cmd/generate
 go run ./scripts/cmd/deps -write
-go run ./scripts/cmd/terraform generate

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # What a test cannot see: generated files are current, every module builds on its
-# own as the cloud builds it, and every function's archive is reproducible,
-# builds offline and answers.
+# own as the cloud builds it, every function's archive is reproducible, builds
+# offline and answers, and the API's documents are well-formed, break nobody and
+# work for those who use them.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . scripts/steps.sh
 
 # The files that `make generate` writes from the operations; those from
 # functions.json and deps.txt are compared by the commands that write them.
-generated=(router/routes.json router/openapi.json)
+generated=(router/routes.json router/openapi.json docs/postman_collection.json docs/postman_environment.json)
 
 operations() {
   local keep status=0 file
@@ -37,6 +38,13 @@ in_each() {
   return "$bad"
 }
 
+# The rules of an independent linter for OpenAPI (.spectral.yaml).
+openapi() {
+  local spectral
+  spectral=$(scripts/npm-tool.sh spectral) || return 1
+  "$spectral" lint --ruleset .spectral.yaml --fail-severity warn router/openapi.json
+}
+
 step functions.json go run ./scripts/cmd/functions check
 step operations operations
 step tidy in_each go mod tidy -diff
@@ -44,4 +52,7 @@ step deps.txt go run ./scripts/cmd/deps -check
 step build in_each go build ./...
 step vet in_each go vet ./...
 step archives scripts/package.sh -check
+step openapi openapi
+step compatible go run ./scripts/cmd/compatible
+step documents scripts/documents.sh
 finish

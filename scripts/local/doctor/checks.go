@@ -70,8 +70,12 @@ func Checks(finder tools.Finder) []Check {
 			Get: "sudo apt-get install jq", GetMac: "brew install jq",
 		},
 		{
-			Name: "node", Why: "checking the API documentation's page", Comfort: true, Find: Command("node", "--version"), Min: "18",
-			Get: "sudo apt-get install nodejs npm, or https://nodejs.org/", GetMac: "brew install node",
+			Name: "node", Why: "make verify, which lints the API's document and runs its collection", Comfort: true, Find: Command("node", "--version"), Min: "18.18",
+			Get: "make verify gets it; or: sudo apt-get install nodejs npm, or https://nodejs.org/", GetMac: "brew install node",
+		},
+		{
+			Name: "chromium", Why: "make verify, which uses the API documentation's page", Comfort: true, Find: Command("chromium", "--version"),
+			Get: "make verify gets it; or: sudo apt-get install chromium, or CHROMIUM=/path/to/chrome", GetMac: "brew install --cask google-chrome",
 		},
 	}
 }
