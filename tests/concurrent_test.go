@@ -54,7 +54,7 @@ func (s *scene) atOnce(t *testing.T, n int, in functest.Request) []functest.Resp
 func TestFiftyRepeatsDoItOnce(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t, func(vars map[string]string) {
-		for _, limit := range []string{"PASSWORD_PROOF_PER_MINUTE", "PASSWORD_PROOF_PER_HOUR", "EMAIL_CHANGE_LIMIT_PER_HOUR", "EMAIL_CHANGE_LIMIT_EMAIL_PER_HOUR"} {
+		for _, limit := range []string{"PASSWORD_PROOF_PER_MINUTE", "PASSWORD_PROOF_PER_HOUR", "EMAIL_CHANGE_LIMIT_PER_HOUR", "EMAIL_CHANGE_LIMIT_EMAIL_PER_HOUR", "INVITE_LIMIT_PER_DAY", "INVITE_LIMIT_FREE_PER_DAY", "INVITE_LIMIT_EMAIL_PER_DAY"} {
 			vars[limit] = "1000"
 		}
 	})
