@@ -421,9 +421,9 @@ func TestGivenUp(t *testing.T) {
 	f.pass(t)
 	f.tasks.take()
 	f.Enqueue(t, f.owner.TenantID, ids.Nil, late)
-	old := func(by time.Duration) {
-		f.SQL(t, `update app.outbox set created_at = created_at - $2::interval, available_at = now(), lease_until = null where id = any($1::uuid[])`,
-			[]string{deadly.ID.String(), late.ID.String()}, by)
+	old := func(age time.Duration) {
+		f.SQL(t, `update app.outbox set created_at = $2, available_at = now(), lease_until = null where id = any($1::uuid[])`,
+			[]string{deadly.ID.String(), late.ID.String()}, time.Now().Add(-age))
 	}
 	old(mailAge + grace/2)
 	if n := f.pass(t); n.HandedOver != 2 || n.GivenUp != 0 {
@@ -431,7 +431,7 @@ func TestGivenUp(t *testing.T) {
 	}
 	f.tasks.take()
 	f.SQL(t, `update app.outbox set handovers = 0 where id = $1`, late.ID)
-	old(grace)
+	old(mailAge + 2*grace)
 	n := f.pass(t)
 	n.add(f.pass(t))
 	if n.GivenUp != 1 {
