@@ -1,0 +1,19 @@
+output "name" {
+  description = "The cluster's name."
+  value       = google_container_cluster.this.name
+}
+
+output "location" {
+  description = "Its region or zone."
+  value       = google_container_cluster.this.location
+}
+
+output "node_service_account" {
+  description = "The account of nodes."
+  value       = local.nodes
+}
+
+output "workload_service_accounts" {
+  description = "The accounts of workloads."
+  value       = { for name, a in google_service_account.workload : name => "${a.account_id}@${var.project_id}.iam.gserviceaccount.com" }
+}
