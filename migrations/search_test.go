@@ -202,3 +202,77 @@ func TestSearchPagesJoinToTheWhole(t *testing.T) {
 		}
 	}
 }
+
+// Words too short for a trigram are found anywhere near in the list, and where a word begins behind that, in its
+// order and by the index: however many tasks hold none.
+func TestSearchOfShortWordsIsBounded(t *testing.T) {
+	t.Parallel()
+	d := migrated(t)
+	fill(t, d)
+	owner, app := open(t, d.migrator), open(t, d.app)
+	exec(t, owner, `insert into app.tasks (tenant_id, id, project_id, title, description, created_by, created_at)
+		select $1, gen_random_uuid(), $1, 'task ' || n, case when n % 9000 = 0 then 'the xk (q) c#' when n % 9000 = 4500 then 'mixk' else '' end, $2,
+		       '2026-01-01'::timestamptz - n * interval '1 minute'
+		  from generate_series(1, 30000) n`, tenantA, personA)
+	for n, title := range map[int]string{100: "mixk near", 101: "!! near", 102: "東京 near"} {
+		exec(t, owner, "update app.tasks set title = $2 where tenant_id = $1 and title = 'task ' || $3::int", tenantA, title, n)
+	}
+	exec(t, owner, "update app.tasks set title = '東京 far' where tenant_id = $1 and title = 'task 20000'", tenantA)
+	exec(t, owner, "update app.tasks set title = '大東京 far' where tenant_id = $1 and title = 'task 20001'", tenantA)
+	exec(t, owner, "update app.tasks set title = '!! far' where tenant_id = $1 and title = 'task 20002'", tenantA)
+	exec(t, owner, "vacuum analyze app.tasks")
+	for query, want := range map[string][]string{
+		"xk":      {"mixk near", "task 18000", "task 27000", "task 9000"},
+		"XK task": {"task 18000", "task 27000", "task 9000"},
+		"xk near": {"mixk near"},
+		"q":       {"task 18000", "task 27000", "task 9000"},
+		"c#":      {"task 18000", "task 27000", "task 9000"},
+		"(q)":     {"task 18000", "task 27000", "task 9000"},
+		"ixk":     {"mixk near", "task 13500", "task 22500", "task 4500"},
+		"!!":      {"!! near"},
+		"!! far":  {"!! far"},
+		"東京":      {"東京 far", "東京 near"},
+		"zz":      nil,
+		"z":       nil,
+		"%":       nil,
+		"_":       nil,
+		"zz zz":   nil,
+		"' or '":  nil,
+		"x_":      nil,
+	} {
+		for _, more := range []string{"", ", ordering => 'created_at'"} {
+			if more != "" && (query == "xk" || query == "!!" || query == "xk near") {
+				continue // what is near there is another end of the list
+			}
+			in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+				got, err := titles(t, tx, tenantA, query, more)
+				if err != nil || !slices.Equal(got, want) {
+					t.Errorf("%q%s: got %q, %v, want %q", query, more, got, err, want)
+				}
+			})
+		}
+	}
+	// Pages go on behind a border, within the nearest and beyond.
+	in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+		got, err := titles(t, tx, tenantA, "xk", `, after_at => (select created_at from app.tasks where title = 'task 9000'), after_id => (select id from app.tasks where title = 'task 9000')`)
+		if want := []string{"task 18000", "task 27000"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("behind a border: got %q, %v, want %q", got, err, want)
+		}
+	})
+	// Read by the index: no more rows of the table than were near.
+	for _, query := range []string{"zz", "z", "!!!", "qz task"} {
+		exec(t, app, "select pg_stat_force_next_flush()")
+		exec(t, owner, "select pg_stat_clear_snapshot()")
+		before := one[int](t, owner, "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'tasks'")
+		in(t, app, tenantA, "", "", func(tx pgx.Tx) {
+			if got, err := titles(t, tx, tenantA, query, ""); err != nil || len(got) != 0 {
+				t.Errorf("%q: got %q, %v", query, got, err)
+			}
+		})
+		exec(t, app, "select pg_stat_force_next_flush()")
+		exec(t, owner, "select pg_stat_clear_snapshot()")
+		if read := one[int](t, owner, "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'tasks'") - before; read > 2500 {
+			t.Errorf("%q read %d rows", query, read)
+		}
+	}
+}

@@ -252,7 +252,8 @@ func size(t testing.TB, otherwise int) int {
 var linear = []string{
 	"/api/v1/tasks/?due_before=2020-01-01", "/api/v1/tasks/?due_after=2020-01-01&status=done", "/api/v1/tasks/?due_before=2030-01-01&ordering=updated_at",
 	"/api/v1/tasks/?status=done&assignee=none", "/api/v1/tasks/?assignee=me&status=done",
-	"/api/v1/projects/{p}/tasks/?assignee=me&status=done", "/api/v1/tasks/?assignee=me&status=todo", "/api/v1/tasks/?search=task", "/api/v1/tasks/?search=absent", "/api/v1/tasks/?search=zz",
+	"/api/v1/projects/{p}/tasks/?assignee=me&status=done", "/api/v1/tasks/?assignee=me&status=todo", "/api/v1/tasks/?search=task", "/api/v1/tasks/?search=absent", "/api/v1/tasks/?search=zz", "/api/v1/tasks/?search=z", "/api/v1/tasks/?search=!!",
+	"/api/v1/tasks/?search=ta", "/api/v1/tasks/?search=zz%20task", "/api/v1/tasks/?search=9",
 }
 
 // BenchmarkGrowth times every reading at ten thousand tasks and at a million,
