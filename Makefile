@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env conformance documents fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function
+.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env conformance documents fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function terraform-check
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -78,6 +78,9 @@ lint: ## Format, golangci-lint, house rules, shellcheck, actionlint, the manifes
 
 verify: ## Generated files are current, modules tidy, every function builds as the cloud builds it
 	@scripts/verify.sh
+
+terraform-check: ## Terraform's modules and environments, without a cloud account (TERRAFORM_CHECK, ARGS="redis router" for some)
+	@scripts/terraform-check.sh $(ARGS)
 
 ##@ Change
 

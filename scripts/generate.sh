@@ -7,3 +7,4 @@ cd "$(dirname "$0")/.."
 go run ./scripts/cmd/functions generate
 go run ./functions/all/cmd/generate
 go run ./scripts/cmd/deps -write
+go run ./scripts/cmd/terraform generate # the READMEs of terraform/modules

@@ -127,7 +127,7 @@ resource "google_cloud_run_v2_service" "this" {
           name = env.key
           value_source {
             secret_key_ref {
-              secret  = env.value
+              secret  = lookup(var.secret_ids, env.value, env.value)
               version = lookup(var.secret_versions, env.value, "latest")
             }
           }
@@ -156,7 +156,7 @@ resource "google_cloud_run_v2_service" "this" {
       content {
         name = volumes.value
         secret {
-          secret       = volumes.value
+          secret       = lookup(var.secret_ids, volumes.value, volumes.value)
           default_mode = 292 # 0444
           items {
             version = "latest"

@@ -23,3 +23,8 @@ output "ingress" {
   description = "From where it can be reached."
   value       = google_cloud_run_v2_service.this.ingress
 }
+
+output "secrets" {
+  description = "The secrets that it must be allowed to read."
+  value       = setunion(var.function.secrets, values(local.databases[var.function.database]), local.authorities, var.redis ? ["redis-url"] : [])
+}

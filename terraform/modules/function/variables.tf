@@ -113,6 +113,12 @@ variable "secret_versions" {
   default     = {}
 }
 
+variable "secret_ids" {
+  description = "The secrets by name, as the secrets module gives them: it does so once their readers may read."
+  type        = map(string)
+  default     = {}
+}
+
 variable "project_roles" {
   description = "Roles in the project, for what only a project grants."
   type        = set(string)

@@ -112,7 +112,7 @@ resource "google_cloud_run_v2_service" "this" {
         name = "REDIS_URL"
         value_source {
           secret_key_ref {
-            secret  = "redis-url"
+            secret  = lookup(var.secret_ids, "redis-url", "redis-url")
             version = lookup(var.secret_versions, "redis-url", "latest")
           }
         }
@@ -133,7 +133,7 @@ resource "google_cloud_run_v2_service" "this" {
       content {
         name = volumes.value
         secret {
-          secret       = volumes.value
+          secret       = lookup(var.secret_ids, volumes.value, volumes.value)
           default_mode = 292 # 0444
           items {
             version = "latest"

@@ -148,6 +148,12 @@ variable "secret_versions" {
   default     = {}
 }
 
+variable "secret_ids" {
+  description = "The secrets by name, as the secrets module gives them: it does so once their readers may read."
+  type        = map(string)
+  default     = {}
+}
+
 variable "deletion_protection" {
   description = "Whether Terraform refuses to delete the service."
   type        = bool

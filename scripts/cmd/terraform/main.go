@@ -1,0 +1,87 @@
+// Command terraform checks and writes what follows from the folder terraform/:
+//
+//	terraform form            every module has its files, all are formatted, the READMEs current
+//	terraform generate        formats, and writes the READMEs
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/coditect/platform/scripts/deployables"
+	"github.com/coditect/platform/scripts/terraform"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+const usage = "usage: terraform form|generate"
+
+// Exit codes: 1 is a finding or a failure, 2 a wrong call.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	root, err := deployables.Root(".")
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	var faults []string
+	switch args[0] {
+	case "form":
+		faults, err = form(root)
+	case "generate":
+		err = generate(root, stdout)
+	default:
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	for _, f := range faults {
+		fmt.Fprintln(stdout, f)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+	}
+	if err != nil || len(faults) > 0 {
+		return exitFailed
+	}
+	return 0
+}
+
+func form(root string) ([]string, error) {
+	faults, err := terraform.Shape(root)
+	if err != nil || len(faults) > 0 {
+		return faults, err
+	}
+	unformatted, err := terraform.Format(root, false)
+	for _, f := range unformatted {
+		faults = append(faults, f+" is not formatted: make generate")
+	}
+	if err != nil {
+		return faults, err
+	}
+	old, err := terraform.Readmes(root, false)
+	for _, f := range old {
+		faults = append(faults, f+" is not current: make generate")
+	}
+	return faults, err
+}
+
+func generate(root string, stdout io.Writer) error {
+	formatted, err := terraform.Format(root, true)
+	if err != nil {
+		return err
+	}
+	written, err := terraform.Readmes(root, true)
+	for _, f := range append(formatted, written...) {
+		fmt.Fprintln(stdout, f)
+	}
+	return err
+}

@@ -1,0 +1,17 @@
+output "address" {
+  description = "The address that leads to the coordinator, whichever machine it is."
+  value       = google_compute_forwarding_rule.coordinator.ip_address
+}
+
+output "service_account" {
+  description = "The machines' account."
+  value       = local.email
+}
+
+output "connections" {
+  description = "The budget: what may be opened, and what there is."
+  value = {
+    pooler  = { wanted = local.pooled, available = local.available }
+    clients = { wanted = local.clients, available = local.pooler_limits }
+  }
+}

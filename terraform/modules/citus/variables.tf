@@ -1,0 +1,113 @@
+variable "project_id" {
+  description = "The project."
+  type        = string
+}
+
+variable "region" {
+  description = "The region."
+  type        = string
+}
+
+variable "zones" {
+  description = "Three zones: machines of a group are in the first two, etcd in all."
+  type        = list(string)
+
+  validation {
+    condition     = length(distinct(var.zones)) == 3
+    error_message = "Three zones: two cannot say which of them is cut off."
+  }
+}
+
+variable "name" {
+  description = "The cluster's name."
+  type        = string
+  default     = "citus"
+}
+
+variable "subnetwork" {
+  description = "The subnet of machines."
+  type        = string
+}
+
+variable "workers" {
+  description = "Groups of workers."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.workers >= 1 && var.workers <= 32
+    error_message = "1 to 32 workers: there are 32 shards."
+  }
+}
+
+variable "machine" {
+  description = "The machine of a node."
+  type        = string
+  default     = "n2-highmem-4"
+}
+
+variable "disk_gb" {
+  description = "The data disk of a node."
+  type        = number
+  default     = 500
+}
+
+variable "image" {
+  description = "An image with PostgreSQL, Citus 12 or newer, Patroni 3 or newer, etcd and WAL-G, by its full name."
+  type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/global/images/[a-z0-9-]+$", var.image))
+    error_message = "image names one image: a family means another one tomorrow."
+  }
+}
+
+variable "max_connections" {
+  description = "Connections of a node."
+  type        = number
+  default     = 400
+}
+
+variable "budget" {
+  description = <<-EOT
+    What the connections go to: instances of each function that uses the database, the connections of one of them (DATABASE_MAX_CONNS), replicas of PgBouncer with
+    their max_client_conn, its pools (one for each role) and the size of one; reserved are those of people, migrations and replication.
+  EOT
+  type = object({
+    instances                = map(number)
+    connections_per_instance = optional(number, 10)
+    poolers                  = optional(number, 2)
+    max_client_connections   = optional(number, 10000)
+    pools                    = optional(number, 2)
+    pool_size                = optional(number, 80)
+    reserved                 = optional(number, 50)
+  })
+}
+
+variable "backup_bucket" {
+  description = "Where WAL-G writes backups."
+  type        = string
+}
+
+variable "snapshots_kept" {
+  description = "For how many days snapshots of disks are kept, beside backups."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.snapshots_kept >= 7
+    error_message = "Seven days at least."
+  }
+}
+
+variable "deletion_protection" {
+  description = "Whether machines cannot be deleted."
+  type        = bool
+  default     = true
+}
+
+variable "labels" {
+  description = "Labels."
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,28 @@
+output "name" {
+  description = "The instance's name."
+  value       = google_sql_database_instance.this.name
+}
+
+output "address" {
+  description = "Its address in the network."
+  value       = google_sql_database_instance.this.private_ip_address
+}
+
+output "connection_name" {
+  description = "PROJECT:REGION:NAME."
+  value       = google_sql_database_instance.this.connection_name
+}
+
+output "server_ca" {
+  description = "What its certificate is checked with."
+  # The provider hides it with the keys beside it; an authority is public.
+  value = nonsensitive(google_sql_database_instance.this.server_ca_cert[*].cert)
+}
+
+output "connections" {
+  description = "The budget: what may be opened, and what there is."
+  value = {
+    pooler  = { wanted = local.wanted, available = local.available }
+    clients = { wanted = local.clients, available = local.pooler_limits }
+  }
+}

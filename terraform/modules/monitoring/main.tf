@@ -1,0 +1,358 @@
+# What is looked at, and who is told. Every alert carries the address of the page
+# that says what to do.
+
+locals {
+  runbook = { for name, page in {
+    router = "router-503.md", database = "database.md", redis = "redis.md", keys = "key-rotation.md", schedules = "README.md", jobs = "README.md"
+  } : name => "${var.runbooks}/${page}" }
+
+  # Lines of the platform's log that are events.
+  log_metrics = {
+    schedule-late = { why = "A schedule began later than it may, or left out runs", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"schedule late\"", runbook = "schedules" }
+    schedule-fail = { why = "A run of a schedule failed", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"schedule\" AND severity>=ERROR", runbook = "schedules" }
+    dead-letter   = { why = "A message was given up", filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.result=\"dead\"", runbook = "jobs" }
+    function-down = { why = "A function does not answer the router", filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"router\" AND jsonPayload.message:\"function does not answer\"", runbook = "router" }
+    redis-down    = { why = "Redis does not answer", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message:\"redis does not answer\"", runbook = "redis" }
+    forged-hop    = { why = "Somebody calls functions who may not", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"call refused\"", runbook = "router" }
+  }
+
+  # A burn rate of 14.4 uses 2 % of a month's budget in an hour, of 6, 5 % in six.
+  # Source: sre.google/workbook/alerting-on-slos.
+  burns = {
+    fast = { rate = 14.4, long = "3600s", short = "300s", severity = "CRITICAL" }
+    slow = { rate = 6, long = "21600s", short = "1800s", severity = "ERROR" }
+  }
+
+  slos = {
+    availability = google_monitoring_slo.availability.id
+    latency      = google_monitoring_slo.latency.id
+  }
+}
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.emails)
+
+  project      = var.project_id
+  display_name = each.value
+  type         = "email"
+  labels       = { email_address = each.value }
+}
+
+resource "google_logging_metric" "this" {
+  for_each = local.log_metrics
+
+  project     = var.project_id
+  name        = "platform/${each.key}"
+  description = each.value.why
+  filter      = each.value.filter
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    labels {
+      key        = "function"
+      value_type = "STRING"
+    }
+  }
+
+  label_extractors = {
+    function = "EXTRACT(resource.labels.service_name)"
+  }
+}
+
+resource "google_monitoring_alert_policy" "log" {
+  for_each = local.log_metrics
+
+  project               = var.project_id
+  display_name          = each.value.why
+  combiner              = "OR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = "ERROR"
+
+  conditions {
+    display_name = each.value.why
+    condition_threshold {
+      filter          = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.this[each.key].name}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+        group_by_fields      = ["metric.label.function"]
+      }
+    }
+  }
+
+  documentation {
+    content   = "${each.value.why}. What to do: ${local.runbook[each.value.runbook]}"
+    mime_type = "text/markdown"
+  }
+}
+
+# Forward progress: each schedule must be answered 2xx within its longest gap and
+# its allowed lateness. Silence is what no error tells.
+resource "google_monitoring_alert_policy" "progress" {
+  for_each = var.schedules
+
+  project               = var.project_id
+  display_name          = "${each.key} has not run"
+  combiner              = "OR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = "ERROR"
+
+  conditions {
+    display_name = "No successful run of ${each.key} in ${each.value}"
+    condition_absent {
+      filter   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${each.key}\" AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"2xx\""
+      duration = each.value
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  documentation {
+    content   = "${each.key} has not run for ${each.value}. What to do: ${local.runbook.schedules}"
+    mime_type = "text/markdown"
+  }
+}
+
+# What Pub/Sub could not deliver.
+resource "google_monitoring_alert_policy" "undelivered" {
+  project               = var.project_id
+  display_name          = "Messages wait as dead letters"
+  combiner              = "OR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = "ERROR"
+
+  conditions {
+    display_name = "A message is on ${var.dead_letters}"
+    condition_threshold {
+      filter          = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${var.dead_letters}\" AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content   = "Pub/Sub gave up on a message. What to do: ${local.runbook.jobs}"
+    mime_type = "text/markdown"
+  }
+}
+
+# Secrets that only people can renew are announced to people.
+resource "google_monitoring_alert_policy" "secrets" {
+  project               = var.project_id
+  display_name          = "A secret is due"
+  combiner              = "OR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = "WARNING"
+
+  conditions {
+    display_name = "Secret Manager announced a secret"
+    condition_threshold {
+      filter          = "resource.type=\"pubsub_topic\" AND resource.labels.topic_id=\"${var.secrets_topic}\" AND metric.type=\"pubsub.googleapis.com/topic/send_message_operation_count\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_SUM"
+      }
+    }
+  }
+
+  documentation {
+    content   = "A secret is 90 days old. What to do: ${local.runbook.keys}"
+    mime_type = "text/markdown"
+  }
+}
+
+resource "google_monitoring_alert_policy" "redis_memory" {
+  project               = var.project_id
+  display_name          = "Redis is nearly full"
+  combiner              = "OR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = "WARNING"
+
+  conditions {
+    display_name = "Memory above 70 %"
+    condition_threshold {
+      filter          = "resource.type=\"redis_instance\" AND metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0.7
+      duration        = "600s"
+      aggregations {
+        alignment_period   = "60s"
+        per_series_aligner = "ALIGN_MEAN"
+      }
+    }
+  }
+
+  documentation {
+    content   = "Redis begins to evict at four fifths. What to do: ${local.runbook.redis}"
+    mime_type = "text/markdown"
+  }
+}
+
+resource "google_monitoring_custom_service" "api" {
+  project      = var.project_id
+  service_id   = "api"
+  display_name = "The API at the edge"
+}
+
+resource "google_monitoring_slo" "availability" {
+  project             = var.project_id
+  service             = google_monitoring_custom_service.api.service_id
+  slo_id              = "availability"
+  display_name        = "${var.availability * 100} % of requests are answered without a fault of ours"
+  goal                = var.availability
+  rolling_period_days = 28
+
+  request_based_sli {
+    good_total_ratio {
+      total_service_filter = "resource.type=\"https_lb_rule\" AND resource.labels.url_map_name=\"${var.load_balancer}\" AND metric.type=\"loadbalancing.googleapis.com/https/request_count\""
+      bad_service_filter   = "resource.type=\"https_lb_rule\" AND resource.labels.url_map_name=\"${var.load_balancer}\" AND metric.type=\"loadbalancing.googleapis.com/https/request_count\" AND metric.labels.response_code_class=\"500\""
+    }
+  }
+}
+
+resource "google_monitoring_slo" "latency" {
+  project             = var.project_id
+  service             = google_monitoring_custom_service.api.service_id
+  slo_id              = "latency"
+  display_name        = "${var.latency_goal * 100} % of requests are answered within ${var.latency_ms} ms"
+  goal                = var.latency_goal
+  rolling_period_days = 28
+
+  request_based_sli {
+    distribution_cut {
+      distribution_filter = "resource.type=\"https_lb_rule\" AND resource.labels.url_map_name=\"${var.load_balancer}\" AND metric.type=\"loadbalancing.googleapis.com/https/total_latencies\""
+      range {
+        min = 0
+        max = var.latency_ms
+      }
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "burn" {
+  for_each = merge([for slo, id in local.slos : { for speed, b in local.burns : "${slo}-${speed}" => merge(b, { slo = slo, id = id }) }]...)
+
+  project               = var.project_id
+  display_name          = "The error budget of ${each.value.slo} burns ${each.value.rate} times too fast"
+  combiner              = "AND"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = each.value.severity
+
+  # The long window says that it matters, the short one that it still goes on.
+  dynamic "conditions" {
+    for_each = [each.value.long, each.value.short]
+    content {
+      display_name = "Over ${conditions.value}"
+      condition_threshold {
+        filter          = "select_slo_burn_rate(\"${each.value.id}\", \"${conditions.value}\")"
+        comparison      = "COMPARISON_GT"
+        threshold_value = each.value.rate
+        duration        = "0s"
+      }
+    }
+  }
+
+  documentation {
+    content   = "What to do: ${local.runbook.router}"
+    mime_type = "text/markdown"
+  }
+}
+
+resource "google_monitoring_uptime_check_config" "this" {
+  for_each = { health = "/health/", live = "/livez", keys = "/.well-known/jwks.json" }
+
+  project      = var.project_id
+  display_name = "https://${var.host}${each.value}"
+  timeout      = "10s"
+  period       = "60s"
+
+  http_check {
+    path         = each.value
+    port         = 443
+    use_ssl      = true
+    validate_ssl = true
+    accepted_response_status_codes {
+      status_class = "STATUS_CLASS_2XX"
+    }
+  }
+
+  monitored_resource {
+    type   = "uptime_url"
+    labels = { project_id = var.project_id, host = var.host }
+  }
+}
+
+resource "google_monitoring_alert_policy" "uptime" {
+  for_each = google_monitoring_uptime_check_config.this
+
+  project               = var.project_id
+  display_name          = "${each.value.display_name} does not answer"
+  combiner              = "OR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = "CRITICAL"
+
+  conditions {
+    display_name = "From two places"
+    condition_threshold {
+      filter          = "resource.type=\"uptime_url\" AND metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.labels.check_id=\"${each.value.uptime_check_id}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 1
+      duration        = "60s"
+      aggregations {
+        alignment_period     = "120s"
+        per_series_aligner   = "ALIGN_NEXT_OLDER"
+        cross_series_reducer = "REDUCE_COUNT_FALSE"
+        group_by_fields      = ["resource.label.host"]
+      }
+    }
+  }
+
+  documentation {
+    content   = "What to do: ${local.runbook.router}"
+    mime_type = "text/markdown"
+  }
+}
+
+resource "google_monitoring_dashboard" "platform" {
+  project = var.project_id
+
+  dashboard_json = jsonencode({
+    displayName = "Platform"
+    mosaicLayout = {
+      columns = 48
+      tiles = [for i, chart in [
+        { title = "Requests by status", filter = "resource.type=\"https_lb_rule\" AND metric.type=\"loadbalancing.googleapis.com/https/request_count\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["metric.label.response_code_class"] },
+        { title = "Latency, 95th percentile", filter = "resource.type=\"https_lb_rule\" AND metric.type=\"loadbalancing.googleapis.com/https/total_latencies\"", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", group = [] },
+        { title = "Requests by function", filter = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["resource.label.service_name"] },
+        { title = "Instances by function", filter = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/container/instance_count\"", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", group = ["resource.label.service_name"] },
+        { title = "Tasks waiting", filter = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/depth\"", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", group = ["resource.label.queue_id"] },
+        { title = "Redis memory", filter = "resource.type=\"redis_instance\" AND metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\"", aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", group = [] },
+        ] : {
+        xPos = (i % 2) * 24, yPos = floor(i / 2) * 16, width = 24, height = 16
+        widget = {
+          title = chart.title
+          xyChart = { dataSets = [{ timeSeriesQuery = { timeSeriesFilter = {
+            filter      = chart.filter
+            aggregation = { alignmentPeriod = "60s", perSeriesAligner = chart.aligner, crossSeriesReducer = chart.reducer, groupByFields = chart.group }
+          } } }] }
+        }
+      }]
+    }
+  })
+}

@@ -1,0 +1,20 @@
+output "host" {
+  description = "Its address in the network."
+  value       = google_redis_instance.this.host
+}
+
+output "port" {
+  description = "Its port: 6378, as it takes TLS only."
+  value       = google_redis_instance.this.port
+}
+
+output "url" {
+  description = "What REDIS_URL is set to, password included."
+  value       = "rediss://:${google_redis_instance.this.auth_string}@${google_redis_instance.this.host}:${google_redis_instance.this.port}/0"
+  sensitive   = true
+}
+
+output "server_ca" {
+  description = "What its certificate is checked with: the present authority and the next."
+  value       = join("\n", google_redis_instance.this.server_ca_certs[*].cert)
+}

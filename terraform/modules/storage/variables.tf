@@ -1,0 +1,71 @@
+variable "project_id" {
+  description = "The project. Buckets are named after it."
+  type        = string
+}
+
+variable "region" {
+  description = "Where everything is kept."
+  type        = string
+}
+
+variable "origins" {
+  description = "Web origins whose pages upload and download by signed links."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.origins) > 0 && alltrue([for o in var.origins : can(regex("^https://[a-z0-9.-]+$", o))])
+    error_message = "Origins are https://HOST, without a pattern."
+  }
+}
+
+variable "object_writers" {
+  description = "Accounts that make, read and delete objects, as name = account."
+  type        = map(string)
+  default     = {}
+}
+
+variable "backup_writers" {
+  description = "Accounts that make and read backups."
+  type        = map(string)
+  default     = {}
+}
+
+variable "image_readers" {
+  description = "Accounts that run images: of the cluster's nodes. Cloud Run's own reads within the project."
+  type        = map(string)
+  default     = {}
+}
+
+variable "backup_days" {
+  description = "How long a backup cannot be deleted."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.backup_days >= 7
+    error_message = "Backups are kept for seven days at least."
+  }
+}
+
+variable "unused_days" {
+  description = "After how many days objects and images go, in an environment whose content nobody needs; null keeps them."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.unused_days == null ? true : var.unused_days >= 7
+    error_message = "Seven days at least."
+  }
+}
+
+variable "access_log_bucket" {
+  description = "Where access to objects is logged, if anywhere beside the audit log."
+  type        = string
+  default     = null
+}
+
+variable "labels" {
+  description = "Labels."
+  type        = map(string)
+  default     = {}
+}
