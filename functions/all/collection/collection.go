@@ -27,13 +27,6 @@ type step struct {
 	recipe
 }
 
-func newStep(doc *openapi.Document, op *openapi.Operation, r recipe) step {
-	if len(r.alone) > 0 && doc.Operation("accept-invitation") == nil {
-		r.expect = r.alone
-	}
-	return step{op, r}
-}
-
 // folder is one stage of the journey.
 type folder struct {
 	name, about string
@@ -63,7 +56,7 @@ func Write(document []byte) (items, environment []byte, err error) {
 		requests := make([]any, 0, len(f.steps))
 		for _, s := range f.steps {
 			for _, r := range s.first {
-				requests = append(requests, newStep(doc, doc.Operation(r.id), r).item(doc))
+				requests = append(requests, step{doc.Operation(r.id), r}.item(doc))
 			}
 			requests = append(requests, s.item(doc))
 		}
@@ -99,14 +92,11 @@ func plan(doc *openapi.Document) ([]folder, error) {
 		f := folder{name: name, about: about}
 		for _, r := range from {
 			op := doc.Operation(r.id)
-			switch {
-			case op == nil && r.optional:
-				continue
-			case op == nil:
+			if op == nil {
 				return f, fmt.Errorf("collection: there is no operation %s: change recipes.go", r.id)
 			}
 			placed[r.id] = true
-			f.steps = append(f.steps, newStep(doc, op, r))
+			f.steps = append(f.steps, step{op, r})
 		}
 		return f, nil
 	}
@@ -119,7 +109,7 @@ func plan(doc *openapi.Document) ([]folder, error) {
 		return nil, err
 	}
 	for id := range recipes {
-		if doc.Operation(id) == nil && !recipes[id].optional {
+		if doc.Operation(id) == nil {
 			return nil, fmt.Errorf("collection: there is no operation %s: change recipes.go", id)
 		}
 	}
@@ -144,7 +134,7 @@ func plan(doc *openapi.Document) ([]folder, error) {
 				known["job"] = true
 			}
 			known[op.Collection()] = true
-			f.steps = append(f.steps, newStep(doc, op, recipes[op.ID]))
+			f.steps = append(f.steps, step{op, recipes[op.ID]})
 		}
 		return f
 	}
