@@ -1,6 +1,8 @@
 package tenants_test
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -252,4 +254,39 @@ func TestDNSIsDown(t *testing.T) {
 	}
 	f.DNS.Silence(false)
 	f.verify(t, f.owner, id).Want(t, http.StatusOK)
+}
+
+// TestTrapT46TheDNSHoldsNoConnection verifies a domain of silent servers with one
+// connection to the database: others go on with it meanwhile.
+func TestTrapT46TheDNSHoldsNoConnection(t *testing.T) {
+	f := setup(t)
+	id := f.add(t, f.owner, "acme.com")
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	f.Vars["DNS_RESOLVER"], f.Vars["DATABASE_MAX_CONNS"] = silent.LocalAddr().String(), "1"
+	h := f.Open(t, tenants.Open)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.Do(t, h, functest.Request{Method: http.MethodPost, Path: domains + id + "/verify/", Token: f.owner.Token, Context: ctx})
+	}()
+	if err := silent.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := silent.ReadFrom(make([]byte, 512)); err != nil {
+		t.Fatal(err) // nobody asked
+	}
+	f.Do(t, h, functest.Request{Method: http.MethodGet, Path: me, Token: f.owner.Token}).Want(t, http.StatusOK)
+	select {
+	case <-done:
+		t.Error("the look was over: nothing is proved")
+	default:
+	}
+	leave()
+	<-done
 }

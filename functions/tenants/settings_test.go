@@ -117,6 +117,13 @@ func TestSettingsAreChecked(t *testing.T) {
 			}
 		})
 	}
+	f.do(t, f.owner, http.MethodPatch, settings, provider("ACME.com", "acme.com")).Want(t, http.StatusOK)
+}
+
+// TestTrapT36IssuersArePublic holds that nobody can name an issuer that we would
+// find among ourselves when we ask it for its keys.
+func TestTrapT36IssuersArePublic(t *testing.T) {
+	f := setup(t)
 	for _, issuer := range []string{
 		"http://idp.example.com", "https://", "idp.example.com", "https://user@idp.example.com", "https://idp.example.com?x=1", "https://idp.example.com#x", "https://idp.example.com?",
 		"https://127.0.0.1", "https://[::1]/", "https://localhost", "https://metadata.google.internal", "https://idp", "https://printer.local", "javascript:alert(1)", "https://169.254.169.254/latest",
@@ -125,7 +132,26 @@ func TestSettingsAreChecked(t *testing.T) {
 		f.do(t, f.owner, http.MethodPatch, settings, map[string]any{"sso_provider": "oidc", "sso_config": map[string]any{"issuer": issuer, "client_id": "x"}}).
 			Want(t, http.StatusUnprocessableEntity)
 	}
-	f.do(t, f.owner, http.MethodPatch, settings, provider("ACME.com", "acme.com")).Want(t, http.StatusOK)
+}
+
+// TestTrapT12DomainsAreProven holds that an organization's provider speaks for
+// addresses of domains that the organization has shown to be its own, and of no
+// others: not of another organization's, nor of one that was lost.
+func TestTrapT12DomainsAreProven(t *testing.T) {
+	f := setup(t)
+	other := f.Tenant(t)
+	theirs := f.add(t, other, "theirs.com")
+	f.verify(t, other, theirs).Want(t, http.StatusOK)
+	mine := f.verified(t, "mine.com")
+	f.do(t, f.owner, http.MethodPut, settings, provider("mine.com", "theirs.com")).Want(t, http.StatusUnprocessableEntity)
+	f.do(t, f.owner, http.MethodPut, settings, provider("sub.mine.com")).Want(t, http.StatusUnprocessableEntity)
+	f.do(t, f.owner, http.MethodPut, settings, provider("mine.com")).Want(t, http.StatusOK)
+	f.SQL(t, `update app.tenant_hosts set verified_at = null where id = $1`, mine) // as the daily look does
+	f.Redis.FlushAll()
+	if got := f.do(t, f.owner, http.MethodGet, settings, nil).Want(t, http.StatusOK); strings.Contains(string(got.Body), "mine.com") {
+		t.Errorf("a domain that was lost still counts: %s", got.Body)
+	}
+	f.do(t, f.owner, http.MethodPatch, settings, map[string]any{"sso_config": map[string]any{"domains": []string{"mine.com"}}}).Want(t, http.StatusUnprocessableEntity)
 }
 
 // TestClientSecret holds that the secret is written and never read: not in an

@@ -102,7 +102,7 @@ func TestTasksAndEventsComeIn(t *testing.T) {
 	}
 }
 
-func TestIntruders(t *testing.T) {
+func TestTrapT40Intruders(t *testing.T) {
 	t.Parallel()
 	door, issuer := house(t, nil)
 	stranger, err := oidc.New("https://accounts.google.com")
