@@ -41,7 +41,24 @@ func Document(title, version string, fns ...Function) ([]byte, error) {
 		}
 	}
 	dropInternal(doc)
+	for _, s := range doc.Components.Schemas.Map() {
+		allowNull(s)
+	}
 	return json.MarshalIndent(doc, "", "  ")
+}
+
+// allowNull adds null to the values of what may be null. huma takes null for
+// such a member whatever its enum; JSON Schema looks at each keyword by itself.
+func allowNull(s *huma.Schema) {
+	if s.Nullable && len(s.Enum) > 0 && !slices.Contains(s.Enum, nil) {
+		s.Enum = append(slices.Clone(s.Enum), nil)
+	}
+	for _, p := range s.Properties {
+		allowNull(p)
+	}
+	if s.Items != nil {
+		allowNull(s.Items)
+	}
 }
 
 // about opens the document: what holds for every operation and would be

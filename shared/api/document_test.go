@@ -125,6 +125,43 @@ func TestWrongExampleIsRefused(t *testing.T) {
 	}
 }
 
+// JSON Schema's enum and type hold together: null is among the values of what
+// may be null.
+func TestNullIsAmongTheValues(t *testing.T) {
+	t.Parallel()
+	type out struct {
+		Colour *string `json:"colour" enum:"red,blue" doc:"Or none."`
+		Shape  string  `json:"shape" enum:"round,square" doc:"One of them."`
+	}
+	op := New(Spec{ID: "a", Method: "GET", Path: "/a/", Summary: "s", Tag: "t", Public: true, ResponseExample: out{Shape: "round"}},
+		func(context.Context, identity.Caller, *struct{}) (*Item[out], error) { return nil, nil })
+	text, err := Document("t", "1", Function{Name: "f", Operations: []Operation{op}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct{ Enum []any }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]any{"colour": {"red", "blue", nil}, "shape": {"round", "square"}} {
+		found := false
+		for _, s := range doc.Components.Schemas {
+			if p, ok := s.Properties[name]; ok {
+				found = slices.Equal(p.Enum, want)
+			}
+		}
+		if !found {
+			t.Errorf("%s does not have the values %v:\n%s", name, want, text)
+		}
+	}
+}
+
 func TestResponseCheck(t *testing.T) {
 	t.Parallel()
 	type out struct {
