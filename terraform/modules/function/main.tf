@@ -30,6 +30,8 @@ locals {
   # beside the system's own.
   authorities = toset(concat(var.redis ? ["redis-ca"] : [], var.function.database == "none" ? [] : ["database-ca"]))
 
+  readable = setunion(var.function.secrets, values(local.secret_env), local.authorities)
+
   env = merge(var.env, {
     GOOGLE_CLOUD_PROJECT = var.project_id
     PUSH_AUDIENCE        = local.url
@@ -46,6 +48,16 @@ resource "google_service_account" "this" {
   # Google wants six letters at least, which not every name has.
   account_id   = "fn-${var.function.name}"
   display_name = "The function ${var.function.name}"
+}
+
+# Its secrets, and no others: before the service starts, which reads them.
+resource "google_secret_manager_secret_iam_member" "reader" {
+  for_each = local.readable
+
+  project   = var.project_id
+  secret_id = lookup(var.secret_ids, each.value, each.value)
+  role      = "roles/secretmanager.secretAccessor"
+  member    = "serviceAccount:${local.email}"
 }
 
 resource "google_cloud_run_v2_service" "this" {
@@ -180,6 +192,8 @@ resource "google_cloud_run_v2_service" "this" {
       error_message = "${var.function.name}: below one CPU an instance serves one request at a time."
     }
   }
+
+  depends_on = [google_secret_manager_secret_iam_member.reader]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "caller" {

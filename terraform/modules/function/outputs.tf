@@ -25,6 +25,6 @@ output "ingress" {
 }
 
 output "secrets" {
-  description = "The secrets that it must be allowed to read."
-  value       = setunion(var.function.secrets, values(local.databases[var.function.database]), local.authorities, var.redis ? ["redis-url"] : [])
+  description = "The secrets that it may read."
+  value       = local.readable
 }

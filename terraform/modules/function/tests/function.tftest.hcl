@@ -58,6 +58,14 @@ run "task" {
     error_message = "A function has an account of its own."
   }
   assert {
+    condition     = toset(keys(google_secret_manager_secret_iam_member.reader)) == toset(["envelope-keys", "hop-key", "mail-url", "database-url", "redis-url", "redis-ca", "database-ca"])
+    error_message = "It reads its own secrets, and no others."
+  }
+  assert {
+    condition     = alltrue([for m in google_secret_manager_secret_iam_member.reader : m.role == "roles/secretmanager.secretAccessor"])
+    error_message = "It reads secrets, and writes none."
+  }
+  assert {
     condition     = length(google_project_iam_member.this) == 0
     error_message = "It has no role in the project unless one is given."
   }

@@ -1,0 +1,29 @@
+# What functions.json says, for the test to compare with.
+
+locals {
+  all = jsondecode(file("${path.module}/../../../../../functions/functions.json")).functions
+}
+
+output "functions" {
+  value = [for f in local.all : f.name]
+}
+
+output "schedules" {
+  value = [for f in local.all : f.name if f.kind == "schedule"]
+}
+
+output "queues" {
+  value = [for f in local.all : f.queue.name if f.kind == "task"]
+}
+
+output "subscriptions" {
+  value = [for f in local.all : f.name if f.kind == "pubsub"]
+}
+
+output "open" {
+  value = [for f in local.all : f.name if contains(f.invokers, "everyone")]
+}
+
+output "images" {
+  value = { for name in concat([for f in local.all : f.name], ["router"]) : name => "europe-west1-docker.pkg.dev/example/images/${name}@sha256:${sha256(name)}" }
+}

@@ -1,0 +1,65 @@
+mock_provider "google" {
+  mock_data "google_kms_crypto_key_version" {
+    defaults = { public_key = [{ algorithm = "EC_SIGN_P256_SHA256", pem = "pem" }] }
+  }
+}
+
+run "list" {
+  command = plan
+  module { source = "./tests/list" }
+}
+
+run "plan" {
+  command = plan
+
+  variables {
+    project_id      = "example-production"
+    project_number  = "123456789012"
+    repository      = "example/platform"
+    state_bucket    = "example-production-terraform"
+    base_domain     = "production.example.com"
+    app_url         = "https://app.production.example.com"
+    mail_from       = "Example <no-reply@example.com>"
+    emails          = ["oncall@example.com"]
+    billing_account = "012345-6789AB-CDEF01"
+    images          = run.list.images
+    citus_image     = "projects/example-production/global/images/citus-20261101"
+  }
+
+  assert {
+    condition     = toset(keys(output.platform.functions)) == toset(run.list.functions)
+    error_message = "Every function of functions.json is deployed, and no other."
+  }
+  assert {
+    condition     = toset(output.platform.schedules) == toset(run.list.schedules)
+    error_message = "Every schedule has its job."
+  }
+  assert {
+    condition     = toset(output.platform.queues) == toset(run.list.queues)
+    error_message = "Every queue is there."
+  }
+  assert {
+    condition     = toset(output.platform.subscriptions) == toset(run.list.subscriptions)
+    error_message = "Every listener has its subscription."
+  }
+  assert {
+    condition     = alltrue([for name, f in output.platform.functions : f.ingress == (contains(run.list.open, name) ? "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER" : "INGRESS_TRAFFIC_INTERNAL_ONLY")])
+    error_message = "Functions are reached from inside, webhooks by the load balancer."
+  }
+  assert {
+    condition     = length(distinct([for f in output.platform.functions : f.service_account])) == length(output.platform.functions)
+    error_message = "No two functions share an account."
+  }
+  assert {
+    condition     = output.platform.router.ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+    error_message = "The router is reached by the load balancer only."
+  }
+  assert {
+    condition     = output.platform.connections.pooler.wanted <= output.platform.connections.pooler.available && output.platform.connections.clients.wanted <= output.platform.connections.clients.available
+    error_message = "Connections fit."
+  }
+  assert {
+    condition     = output.platform.addresses.wanted <= output.platform.addresses.available
+    error_message = "Instances fit the subnet."
+  }
+}

@@ -1,0 +1,4 @@
+output "platform" {
+  description = "What the environment consists of."
+  value       = module.platform
+}
