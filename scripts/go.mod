@@ -61,6 +61,7 @@ require (
 	github.com/cloudevents/sdk-go/v2 v2.15.2 // indirect
 	github.com/cncf/xds/go v0.0.0-20260202195803-dba9d589def2 // indirect
 	github.com/coditect/platform/functions/attachments v0.0.0 // indirect
+	github.com/coditect/platform/functions/billing v0.0.0 // indirect
 	github.com/coditect/platform/functions/exporter v0.0.0 // indirect
 	github.com/coditect/platform/functions/jobs v0.0.0 // indirect
 	github.com/coditect/platform/functions/mailer v0.0.0 // indirect
@@ -87,6 +88,7 @@ require (
 	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/planetscale/vtprotobuf v0.6.1-0.20240319094008-0393e58bdf10 // indirect
 	github.com/spiffe/go-spiffe/v2 v2.8.1 // indirect
+	github.com/stripe/stripe-go/v76 v76.25.0 // indirect
 	github.com/swaggo/files/v2 v2.0.2 // indirect
 	github.com/tidwall/gjson v1.20.0 // indirect
 	github.com/tidwall/match v1.2.0 // indirect
@@ -173,17 +175,21 @@ replace (
 	github.com/coditect/platform/functions/all => ../functions/all
 	github.com/coditect/platform/functions/attachments => ../functions/attachments
 	github.com/coditect/platform/functions/auth => ../functions/auth
+	github.com/coditect/platform/functions/billing => ../functions/billing
 	github.com/coditect/platform/functions/exporter => ../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../functions/jobs
 	github.com/coditect/platform/functions/mailer => ../functions/mailer
 	github.com/coditect/platform/functions/membersync => ../functions/membersync
 	github.com/coditect/platform/functions/projects => ../functions/projects
 	github.com/coditect/platform/functions/reporter => ../functions/reporter
+	github.com/coditect/platform/functions/stripeevents => ../functions/stripeevents
+	github.com/coditect/platform/functions/stripewebhook => ../functions/stripewebhook
 	github.com/coditect/platform/functions/tasks => ../functions/tasks
 	github.com/coditect/platform/functions/tenants => ../functions/tenants
 	github.com/coditect/platform/functions/users => ../functions/users
 	github.com/coditect/platform/migrations => ../migrations
 	github.com/coditect/platform/router => ../router
+	github.com/coditect/platform/schedulers/billingsync => ../schedulers/billingsync
 	github.com/coditect/platform/schedulers/dailysummary => ../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/domaincheck => ../schedulers/domaincheck
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay

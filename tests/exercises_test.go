@@ -110,6 +110,7 @@ func TestEveryOperation(t *testing.T) {
 				}
 			}
 			home.objects(t, home.owner) // what the success used up
+			p.SQL(t, `update app.organizations set plan = 'enterprise' where tenant_id = $1`, home.owner.TenantID)
 		})
 	}
 }

@@ -122,6 +122,14 @@ func crowd(t *testing.T, s *scene) {
 		select t.tenant_id, gen_random_uuid(), 'created', 'Task', t.id, t.created_by, t.created_at from app.tasks t`)
 	s.SQL(t, `insert into app.sessions (user_id, session_id, expires_at) select user_id, gen_random_uuid(), now() + interval '1 day' from app.users`)
 	s.SQL(t, `insert into app.profiles (user_id) select user_id from app.users on conflict do nothing`)
+	s.SQL(t, `insert into app.subscriptions (tenant_id, stripe_customer_id, plan, status)
+		select tenant_id, 'cus_' || subdomain, 'pro', 'active' from app.organizations where name = 'crowd'`)
+	s.SQL(t, `insert into app.payment_methods (tenant_id, id, brand, last4, exp_month, exp_year, created_at)
+		select tenant_id, 'pm_' || subdomain || i, 'visa', '4242', 12, 2030, now() from app.organizations, generate_series(1, 3) i where name = 'crowd'`)
+	s.SQL(t, `insert into app.invoices (tenant_id, id, stripe_invoice_id, status, currency, created_at)
+		select tenant_id, gen_random_uuid(), 'in_' || subdomain || i, 'paid', 'usd', now() - i * interval '30 days' from app.organizations, generate_series(1, 20) i where name = 'crowd'`)
+	s.SQL(t, `insert into app.usage_records (tenant_id, id, metric, day, quantity)
+		select tenant_id, gen_random_uuid(), 'api_requests', current_date - i, 100 from app.organizations, generate_series(1, 60) i where name = 'crowd'`)
 	s.SQL(t, `analyze`)
 }
 

@@ -17,6 +17,7 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+	github.com/stripe/stripe-go/v76 v76.25.0
 	google.golang.org/api v0.304.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
@@ -67,6 +68,7 @@ require (
 	github.com/coditect/platform/functions/activity v0.0.0 // indirect
 	github.com/coditect/platform/functions/attachments v0.0.0 // indirect
 	github.com/coditect/platform/functions/auth v0.0.0 // indirect
+	github.com/coditect/platform/functions/billing v0.0.0 // indirect
 	github.com/coditect/platform/functions/jobs v0.0.0 // indirect
 	github.com/coditect/platform/functions/projects v0.0.0 // indirect
 	github.com/coditect/platform/functions/tenants v0.0.0 // indirect
@@ -145,17 +147,21 @@ replace (
 	github.com/coditect/platform/functions/all => ../functions/all
 	github.com/coditect/platform/functions/attachments => ../functions/attachments
 	github.com/coditect/platform/functions/auth => ../functions/auth
+	github.com/coditect/platform/functions/billing => ../functions/billing
 	github.com/coditect/platform/functions/exporter => ../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../functions/jobs
 	github.com/coditect/platform/functions/mailer => ../functions/mailer
 	github.com/coditect/platform/functions/membersync => ../functions/membersync
 	github.com/coditect/platform/functions/projects => ../functions/projects
 	github.com/coditect/platform/functions/reporter => ../functions/reporter
+	github.com/coditect/platform/functions/stripeevents => ../functions/stripeevents
+	github.com/coditect/platform/functions/stripewebhook => ../functions/stripewebhook
 	github.com/coditect/platform/functions/tasks => ../functions/tasks
 	github.com/coditect/platform/functions/tenants => ../functions/tenants
 	github.com/coditect/platform/functions/users => ../functions/users
 	github.com/coditect/platform/migrations => ../migrations
 	github.com/coditect/platform/router => ../router
+	github.com/coditect/platform/schedulers/billingsync => ../schedulers/billingsync
 	github.com/coditect/platform/schedulers/dailysummary => ../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/domaincheck => ../schedulers/domaincheck
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay

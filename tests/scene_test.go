@@ -52,10 +52,12 @@ type scene struct {
 	invitation ids.ID
 	// domain is verified and waiting is not, though its record is there.
 	domain, waiting ids.ID
+	method          string // a card, at Stripe too
 }
 
 func stage(t testing.TB, p *platform.Platform) *scene {
 	t.Helper()
+	platform.Stripe(t, p.Env)
 	s := &scene{Platform: p, owner: p.Tenant(t)}
 	// Of a plan without limits that the exercises could reach.
 	s.SQL(t, `update app.organizations set plan = 'enterprise' where tenant_id = $1`, s.owner.TenantID)
@@ -96,6 +98,7 @@ func (s *scene) objects(t testing.TB, of functest.Person) {
 	for id, status := range map[ids.ID]string{s.attachment: "ready", s.upload: "pending"} {
 		s.attach(t, of, id, status)
 	}
+	s.method = s.card(t)
 	s.colleague(t)
 	s.invitation, _ = s.invited(t, of.UserID, ids.New().String()+"@example.com")
 }
@@ -273,6 +276,17 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		var subdomain string
 		s.Scan(t, `select subdomain from app.organizations where tenant_id = $1`, []any{s.owner.TenantID}, &subdomain)
 		in.Body = map[string]any{"confirm": subdomain}
+	case "subscribe", "add-payment-method":
+		s.pays(t, "nothing")
+		if op.ID == "subscribe" {
+			in.Body = map[string]any{"plan": "pro", "interval": "month", "payment_method_id": "pm_card_visa"}
+		} else {
+			in.Body = map[string]any{"payment_method_id": "pm_card_visa"}
+		}
+	case "change-plan", "cancel-subscription":
+		s.pays(t, "pro")
+	case "resume-subscription":
+		s.pays(t, "canceling")
 	case "create-tenant":
 		in.Body = map[string]any{"name": "Acme", "subdomain": "acme-" + strings.ReplaceAll(ids.New().String(), "-", "")}
 	}
@@ -330,6 +344,8 @@ func (s *scene) path(t testing.TB, op api.Operation) string {
 		id = s.domain
 	case strings.HasPrefix(op.Path, "/api/v1/auth/sessions/{id}/"):
 		id = s.session
+	case strings.HasPrefix(op.Path, "/api/v1/billing/payment-method/{id}/"):
+		return strings.ReplaceAll(op.Path, "{id}", s.method)
 	case strings.HasPrefix(op.Path, "/internal/sessions/{user_id}/{session_id}/"):
 		return strings.NewReplacer("{user_id}", s.owner.UserID.String(), "{session_id}", s.owner.SessionID.String()).Replace(op.Path)
 	case strings.HasPrefix(op.Path, "/internal/hosts/{host}/"):

@@ -30,6 +30,14 @@ var exchanges = map[string]int{
 	"resend-invitation":      3, // whom it goes to, whose budget is charged outside of transactions
 	"verify-domain":          3, // what to ask the DNS for, which no transaction waits for, and then the change
 	"complete-attachment":    3, // what to look for in the storage, which no transaction waits for, and then the change
+	// What there is, the subscription to oneself, Stripe, what is here now under a lock, and what that makes of it: no
+	// transaction is open while Stripe is asked. And the caller's rights, which a change of plan before has dropped.
+	"subscribe":             6,
+	"change-plan":           6,
+	"cancel-subscription":   6,
+	"resume-subscription":   6,
+	"add-payment-method":    6,
+	"delete-payment-method": 7, // and whether it is one of ours, before Stripe hears of it
 }
 
 // redisExchanges is the same for Redis, where it is not one.
@@ -39,6 +47,8 @@ var redisExchanges = map[string]int{
 	"accept-invitation":      2, // the budget before, and the rights that somebody who left had
 	"delete-me":              2, // the sessions that ended, and the rights in the organization that was left
 	"remove-member":          2, // the same
+	// The rights, read, kept again, and dropped when the plan is another.
+	"subscribe": 3, "change-plan": 3, "cancel-subscription": 3, "resume-subscription": 3, "add-payment-method": 3, "delete-payment-method": 3,
 }
 
 func budget(method, id string) int {

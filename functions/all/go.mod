@@ -132,22 +132,30 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	github.com/coditect/platform/functions/billing v0.0.0
+	github.com/coditect/platform/schedulers/billingsync v0.0.0
+	github.com/coditect/platform/functions/stripeevents v0.0.0
+	github.com/coditect/platform/functions/stripewebhook v0.0.0
 )
 
 replace (
 	github.com/coditect/platform/functions/activity => ../../functions/activity
 	github.com/coditect/platform/functions/attachments => ../../functions/attachments
 	github.com/coditect/platform/functions/auth => ../../functions/auth
+	github.com/coditect/platform/functions/billing => ../../functions/billing
 	github.com/coditect/platform/functions/exporter => ../../functions/exporter
 	github.com/coditect/platform/functions/jobs => ../../functions/jobs
 	github.com/coditect/platform/functions/mailer => ../../functions/mailer
 	github.com/coditect/platform/functions/membersync => ../../functions/membersync
 	github.com/coditect/platform/functions/projects => ../../functions/projects
 	github.com/coditect/platform/functions/reporter => ../../functions/reporter
+	github.com/coditect/platform/functions/stripeevents => ../../functions/stripeevents
+	github.com/coditect/platform/functions/stripewebhook => ../../functions/stripewebhook
 	github.com/coditect/platform/functions/tasks => ../../functions/tasks
 	github.com/coditect/platform/functions/tenants => ../../functions/tenants
 	github.com/coditect/platform/functions/users => ../../functions/users
 	github.com/coditect/platform/migrations => ../../migrations
+	github.com/coditect/platform/schedulers/billingsync => ../../schedulers/billingsync
 	github.com/coditect/platform/schedulers/dailysummary => ../../schedulers/dailysummary
 	github.com/coditect/platform/schedulers/domaincheck => ../../schedulers/domaincheck
 	github.com/coditect/platform/schedulers/outboxrelay => ../../schedulers/outboxrelay

@@ -47,6 +47,7 @@ func (s *service) delete(ctx context.Context, by identity.Caller, in *deleteInpu
 		changed := deleteOrganization(tx)
 		tx.Record(activity.Deleted("Organization", by.TenantID, activity.Changes{"status": {Old: before.Status, New: "deleted"}}))
 		tx.Enqueue(queue.AccessChanged.Message("", queue.Access{}))
+		tx.Enqueue(queue.BillingClose.Message("", queue.None{})) // its subscription ends
 		tx.OnCommit(func() error {
 			after, err = changed.Value()
 			return err

@@ -16,6 +16,7 @@ insert into app.outbox (tenant_id, id, kind) values ('$T', '$T', 'invitation');
 insert into app.processed_messages (tenant_id, consumer, message_id) values ('$T', 'mailer', '$T');
 insert into app.idempotency_keys (tenant_id, user_id, method, path, key, fingerprint) values ('$T', '$U', 'POST', '/', 'k', '\x00');
 insert into app.subscriptions (tenant_id, stripe_customer_id, plan, status) values ('$T', 'cus', 'pro', 'active');
+insert into app.payment_methods (tenant_id, id, brand, last4, exp_month, exp_year, created_at) values ('$T', 'pm', 'visa', '4242', 12, 2030, now());
 insert into app.invoices (tenant_id, id, stripe_invoice_id, status, currency) values ('$T', '$T', 'in', 'paid', 'usd');
 insert into app.usage_records (tenant_id, id, metric, day, quantity) values ('$T', '$T', 'api_requests', '2026-01-01', 1);
 insert into app.sso_connections (tenant_id, id, provider, issuer, client_id) values ('$T', '$T', 'oidc', 'https://i', 'c');

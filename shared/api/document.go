@@ -155,6 +155,11 @@ func (o Operation) huma() huma.Operation {
 	if o.hasAnswer() {
 		op.Responses[success].Content = map[string]*huma.MediaType{jsonType: {Example: o.ResponseExample}}
 	}
+	if o.Also != 0 {
+		also := *op.Responses[success] // its content is the same, and gets its schema with it
+		also.Description = http.StatusText(o.Also)
+		op.Responses[strconv.Itoa(o.Also)] = &also
+	}
 	return op
 }
 

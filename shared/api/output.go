@@ -76,6 +76,7 @@ type Value[T any] struct {
 	Body T
 
 	location string
+	status   int
 }
 
 // NewValue answers with body.
@@ -87,10 +88,20 @@ func Accepted[T any](location string, body T) *Value[T] {
 	return &Value[T]{Body: body, location: location}
 }
 
+// As answers with another status than the Spec's, its Also.
+func (v *Value[T]) As(status int) *Value[T] {
+	v.status = status
+	return v
+}
+
 func (*Value[T]) defaultStatus(string) int { return http.StatusOK }
 
 func (v *Value[T]) render(c *call) (*answer, error) {
-	a, err := encoded(c.op.Status, v.Body)
+	status := c.op.Status
+	if v.status != 0 {
+		status = v.status
+	}
+	a, err := encoded(status, v.Body)
 	if err != nil {
 		return nil, err
 	}

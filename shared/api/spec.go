@@ -47,6 +47,9 @@ type Spec struct {
 	// Status of success; 0 is 201 for an output made by [Created]'s type on
 	// POST, 204 for [Empty], else 200.
 	Status int
+	// Also is another status of success with the same form of answer, for
+	// [Value.As].
+	Also int
 	// Errors the operation itself may answer with. Those of the conventions
 	// (400, 401, 403, 404, 409, 412, 415, 422, 429, 5xx) are added.
 	Errors []errs.Error

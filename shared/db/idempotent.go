@@ -73,13 +73,23 @@ func Committed(ctx context.Context, fn func(context.Context)) {
 // known only once the address turns out to be taken. It gives nil when there
 // is no key or no answer.
 func Replayed(ctx context.Context, d *DB, by identity.Principal) error {
+	return replayed(ctx, by, false, func(fn func(*Tx) error) error { return ReadUser(ctx, d, by, fn) })
+}
+
+// ReplayedTenant does the same for an operation inside an organization, before
+// it does something outside the database that must not be done for a repeat.
+func ReplayedTenant(ctx context.Context, d *DB, by identity.Principal) error {
+	return replayed(ctx, by, true, func(fn func(*Tx) error) error { return Read(ctx, d, by, fn) })
+}
+
+func replayed(ctx context.Context, by identity.Principal, tenant bool, read func(func(*Tx) error) error) error {
 	a := idempotency.Current(ctx)
 	if a == nil {
 		return nil
 	}
-	row := idempotencyRow{a, by, false}
+	row := idempotencyRow{a, by, tenant}
 	var earlier *Row[kept]
-	err := ReadUser(ctx, d, by, func(tx *Tx) error {
+	err := read(func(tx *Tx) error {
 		earlier = One(tx, scanKept, row.selectSQL(), row.key(time.Now().UTC())...)
 		return nil
 	})

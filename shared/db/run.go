@@ -44,6 +44,16 @@ func Write(ctx context.Context, d *DB, by identity.Principal, fn func(*Tx) error
 	return d.run(ctx, &Tx{db: d, pool: d.app, by: by, scope: tenantScope, write: true}, fn)
 }
 
+// Note runs fn in a transaction over the principal's tenant that changes nothing
+// of the tenant's and so records no activity: a lease, a message that came from
+// outside, the answer that an Idempotency-Key is kept with.
+func Note(ctx context.Context, d *DB, by identity.Principal, fn func(*Tx) error) error {
+	if !by.HasTenant() {
+		return ErrNoTenant
+	}
+	return d.run(ctx, &Tx{db: d, pool: d.app, by: by, scope: tenantScope, write: true, consumes: true}, fn)
+}
+
 // ReadUser runs fn in a read-only transaction over what belongs to a person.
 func ReadUser(ctx context.Context, d *DB, by identity.Principal, fn func(*Tx) error) error {
 	if by.UserID == ids.Nil {
@@ -81,6 +91,7 @@ const (
 	SpanDeactivate   Spanning = "deactivate member"
 	SpanRemove       Spanning = "remove member"
 	SpanAccept       Spanning = "accept invitation"
+	SpanCustomer     Spanning = "claim customer"
 )
 
 // Span runs fn in a transaction over both the principal's tenant and the

@@ -78,6 +78,11 @@ type key struct{}
 // With puts a into the context of a request.
 func With(ctx context.Context, a *Attempt) context.Context { return context.WithValue(ctx, key{}, a) }
 
+// Apart returns a context whose writes leave the key alone: for those that
+// commit before something is done outside the database, and for what is the
+// same however often it is done.
+func Apart(ctx context.Context) context.Context { return With(ctx, nil) }
+
 // Current gives the attempt of a request, claimed or not; nil without one.
 func Current(ctx context.Context) *Attempt {
 	a, _ := ctx.Value(key{}).(*Attempt)

@@ -26,4 +26,9 @@ var consumers = []Consumer{
 		MinBackoff: 2 * time.Second, MaxBackoff: 5 * time.Minute, MaxAge: 24 * time.Hour,
 		Rate: 10, Concurrency: 20,
 	},
+	{
+		Name: "stripeevents", Queue: "stripe-events", MaxAttempts: 12,
+		MinBackoff: 2 * time.Second, MaxBackoff: 10 * time.Minute, MaxAge: 72 * time.Hour,
+		Rate: 20, Concurrency: 20,
+	},
 }

@@ -39,6 +39,10 @@ type (
 	Access struct {
 		UserID ids.ID `json:"user_id,omitzero"`
 	}
+	// StripeEvent names an event of Stripe: stripe_events.
+	StripeEvent struct {
+		EventID string `json:"event_id"`
+	}
 	// None is the payload of a kind that says everything by itself.
 	None struct{}
 )
@@ -63,6 +67,14 @@ var (
 	ExportTenant  = Kind[Job]{Route{Kind: "export.tenant", Consumer: "exporter", Exclusive: true}}
 )
 
+// What Stripe has to be asked about: functions/stripeevents. Their key is the
+// customer, so that one is looked at by one message at a time.
+var (
+	BillingEvent = Kind[StripeEvent]{Route{Kind: "billing.event", Consumer: "stripeevents"}}
+	BillingSync  = Kind[None]{Route{Kind: "billing.sync", Consumer: "stripeevents"}}
+	BillingClose = Kind[None]{Route{Kind: "billing.close", Consumer: "stripeevents"}}
+)
+
 // Events, for whoever listens.
 var (
 	ProfileChanged = Kind[Person]{Route{Kind: "profile.changed", Owner: ForPerson, Topic: "events"}}
@@ -74,5 +86,6 @@ var kinds = []Route{
 	MailVerification.Route, MailPasswordReset.Route, MailEmailChange.Route, MailInvitation.Route, MailTaskAssigned.Route,
 	MailExportReady.Route, MailPaymentSucceeded.Route, MailPaymentFailed.Route, MailSubscriptionCanceled.Route, MailDigest.Route,
 	ReportProject.Route, ExportTenant.Route,
+	BillingEvent.Route, BillingSync.Route, BillingClose.Route,
 	ProfileChanged.Route, AccessChanged.Route,
 }

@@ -6,6 +6,7 @@ import "time"
 
 // plans are the schedules of the platform.
 var plans = []Plan{
+	{Name: "billingsync", Cron: "*/5 * * * *", Timezone: "UTC", MaxLateness: 15 * time.Minute, LongestGap: 5 * time.Minute},
 	{Name: "dailysummary", Cron: "*/15 * * * *", Timezone: "UTC", MaxLateness: 30 * time.Minute, LongestGap: 15 * time.Minute},
 	{Name: "domaincheck", Cron: "10 */6 * * *", Timezone: "UTC", MaxLateness: 6 * time.Hour, LongestGap: 360 * time.Minute},
 	{Name: "outboxrelay", Cron: "* * * * *", Timezone: "UTC", MaxLateness: 5 * time.Minute, LongestGap: 1 * time.Minute},

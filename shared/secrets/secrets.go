@@ -27,6 +27,9 @@ const (
 	EnvelopeKeys = "envelope-keys" // Ring: data at rest
 	HopKey       = "hop-key"       // Ring: the router's signature on a hop
 	CursorKey    = "cursor-key"    // Ring: list cursors
+
+	StripeKey      = "stripe-secret-key"      // Stripe's API
+	StripeWebhooks = "stripe-webhook-secrets" // the signatures of its webhooks: one secret, or several during a rotation
 )
 
 // ErrAbsent is what a Source answers for a name it does not hold.

@@ -41,6 +41,7 @@ func Start(t testing.TB, change func(vars map[string]string)) *Platform {
 func Mount(t testing.TB, e *functest.Env, change func(vars map[string]string)) *Platform {
 	t.Helper()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	Stripe(t, e)
 	vars := maps.Clone(e.Vars)
 	vars["BASE_DOMAIN"] = "localhost"
 	vars["LOG_LEVEL"] = "error"

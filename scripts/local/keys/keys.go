@@ -9,6 +9,7 @@ package keys
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,6 +23,7 @@ import (
 	"github.com/coditect/platform/scripts/local/state"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/secrets"
+	"github.com/coditect/platform/shared/standin/stripe"
 )
 
 // generators makes the first version of each secret.
@@ -30,6 +32,10 @@ var generators = map[string]func(now time.Time) ([]byte, error){
 	secrets.EnvelopeKeys: ring,
 	secrets.HopKey:       ring,
 	secrets.CursorKey:    ring,
+	// Of the stand-in. Whoever has an account sets STRIPE_SECRET_KEY and
+	// STRIPE_WEBHOOK_SECRETS, which come first.
+	secrets.StripeKey:      func(time.Time) ([]byte, error) { return []byte(stripe.Key), nil },
+	secrets.StripeWebhooks: func(time.Time) ([]byte, error) { return []byte("whsec_" + rand.Text()), nil },
 }
 
 func ring(now time.Time) ([]byte, error) { return secrets.GenerateRing(now).MarshalJSON() }

@@ -62,7 +62,7 @@ func TestNewSecretsJoinOldOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(values[secrets.HopKey]) != "kept" || string(values["other"]) != "kept too" || len(values[secrets.EnvelopeKeys]) == 0 || len(values) != 5 {
+	if string(values[secrets.HopKey]) != "kept" || string(values["other"]) != "kept too" || len(values[secrets.EnvelopeKeys]) == 0 || len(values) != 7 {
 		t.Errorf("secrets: %q", values)
 	}
 }

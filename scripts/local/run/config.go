@@ -17,11 +17,12 @@ type Config struct {
 	Migrate  config.Secret `env:"MIGRATE_DATABASE_URL"`
 
 	Redis   config.Secret `env:"REDIS_URL"`
-	Secrets string        `env:"SECRETS_ENDPOINT"` // host:port of Secret Manager's API
-	Tasks   string        `env:"TASKS_ENDPOINT"`   // host:port of Cloud Tasks' API
-	PubSub  string        `env:"PUBSUB_ENDPOINT"`  // host:port of Pub/Sub's API
-	Objects string        `env:"OBJECTS_URL"`      // of a bucket
-	Mail    string        `env:"MAIL_URL"`         // of a mail server
+	Secrets string        `env:"SECRETS_ENDPOINT"`  // host:port of Secret Manager's API
+	Tasks   string        `env:"TASKS_ENDPOINT"`    // host:port of Cloud Tasks' API
+	PubSub  string        `env:"PUBSUB_ENDPOINT"`   // host:port of Pub/Sub's API
+	Objects string        `env:"OBJECTS_URL"`       // of a bucket
+	Mail    string        `env:"MAIL_URL"`          // of a mail server
+	Stripe  config.Secret `env:"STRIPE_SECRET_KEY"` // of an account, best a test one
 	Project string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
 
 	// Ports of embedded parts; 0 chooses and remembers.
@@ -30,6 +31,7 @@ type Config struct {
 	RedisPort     int `env:"REDIS_PORT"`
 	StandinPort   int `env:"STANDIN_PORT"`
 	MailPort      int `env:"MAIL_PORT"`
+	StripePort    int `env:"STRIPE_PORT"`
 }
 
 // Validate refuses a database that is given in part.
@@ -45,7 +47,7 @@ func (c Config) Validate() error {
 		errs = append(errs, config.Invalid("DATABASE_URL", "SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL go together: give all three, or none to have a database started"))
 	}
 	for name, port := range map[string]int{
-		"PORT": c.Port, "PG_PORT": c.PostgresPort, "PGBOUNCER_PORT": c.PgBouncerPort, "REDIS_PORT": c.RedisPort, "STANDIN_PORT": c.StandinPort, "MAIL_PORT": c.MailPort,
+		"PORT": c.Port, "PG_PORT": c.PostgresPort, "PGBOUNCER_PORT": c.PgBouncerPort, "REDIS_PORT": c.RedisPort, "STANDIN_PORT": c.StandinPort, "MAIL_PORT": c.MailPort, "STRIPE_PORT": c.StripePort,
 	} {
 		if port < 0 || port > 65535 {
 			errs = append(errs, config.Invalid(name, "is not a port"))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/coditect/platform/scripts/local/cloud"
 	"github.com/coditect/platform/shared/standin/mailbox"
+	"github.com/coditect/platform/shared/standin/stripe"
 )
 
 // localOnly is where what exists on a laptop only is found.
@@ -28,6 +29,9 @@ func (p *parts) front(platform *Platform) http.Handler {
 	}
 	if p.mailbox != nil {
 		m.Handle(mailbox.Prefix, p.mailbox.Handler())
+	}
+	if p.stripe != nil {
+		m.Handle(stripe.LocalPath, p.stripe.server.Handler())
 	}
 	if p.objects != nil {
 		m.Handle(objectsPath, p.objects)

@@ -24,6 +24,7 @@ import (
 	"github.com/coditect/platform/shared/secrets/manager"
 	"github.com/coditect/platform/shared/standin/mailbox"
 	"github.com/coditect/platform/shared/standin/objects"
+	"github.com/coditect/platform/shared/standin/stripe"
 )
 
 // Database is the name of the platform's database in the home's own cluster.
@@ -36,6 +37,7 @@ const (
 	firstRedis     = 26379
 	firstStandin   = 18085
 	firstMail      = 12525
+	firstStripe    = 12111
 )
 
 // parts are the things that the platform needs around it.
@@ -50,6 +52,7 @@ type parts struct {
 	source   *manager.Source    // the given secrets; nil when served here
 	objects  http.Handler       // nil when given
 	mailbox  *mailbox.Box       // nil when a mail server is given
+	stripe   *stripeAPI         // nil when an account's key is given
 }
 
 // lookup is the functions' environment: what was started, else what the person
@@ -82,6 +85,11 @@ func (p *parts) start(ctx context.Context) error {
 	}
 	if p.cfg.Mail == "" {
 		if err := p.startMailbox(ports); err != nil {
+			return err
+		}
+	}
+	if p.cfg.Stripe.Reveal() == "" {
+		if err := p.startStripe(ctx, ports); err != nil {
 			return err
 		}
 	}
@@ -170,6 +178,11 @@ func (p *parts) announce(port string) error {
 	p.offer("RELAY_URL", "http://127.0.0.1:"+port+functionsPath+"outboxrelay")
 	if p.cloud != nil {
 		p.offer("PUSH_JWKS_URL", "http://127.0.0.1:"+port+cloud.KeysPath)
+	}
+	if p.stripe != nil {
+		if err := p.stripe.listen(p.env["SECRETS_DIR"], "http://127.0.0.1:"+port+webhookPath); err != nil {
+			return err
+		}
 	}
 	if p.cfg.Objects != "" {
 		return nil
@@ -267,6 +280,9 @@ func (p *parts) watch(ctx context.Context) {
 		select {
 		case <-alive.C:
 			p.keepAlive(ctx)
+			if p.stripe != nil {
+				p.stripe.server.Tick() // what has become due: renewals, retries
+			}
 		case <-fresh.C:
 			if p.source == nil {
 				continue
@@ -312,6 +328,9 @@ func (p *parts) stop(ctx context.Context) error {
 	if p.mailbox != nil {
 		faults = append(faults, p.mailbox.Close())
 	}
+	if p.stripe != nil {
+		faults = append(faults, p.stripe.close())
+	}
 	if p.redis != nil {
 		p.redis.close()
 	}
@@ -331,6 +350,9 @@ func (p *parts) table(address string) {
 	line("health", address+"/health/")
 	if p.mailbox != nil {
 		line("mail", address+mailbox.Prefix)
+	}
+	if p.stripe != nil {
+		line("Stripe", p.stripe.url+" (in this process); a bank's questions at "+address+stripe.LocalPath)
 	}
 	if d := p.database; d != nil {
 		line("PostgreSQL", fmt.Sprintf("127.0.0.1:%d, database %s (make psql)", d.Port, Database))

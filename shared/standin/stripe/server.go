@@ -108,8 +108,10 @@ func (s *Server) Tick() {
 	s.mu.Lock()
 	mark := len(s.s.Events)
 	(&request{Server: s}).settle("", s.now())
-	s.keep()
 	events := s.s.Events[mark:]
+	if len(events) > 0 {
+		s.keep()
+	}
 	s.mu.Unlock()
 	s.hooks.announce(events)
 }

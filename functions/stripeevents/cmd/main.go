@@ -1,0 +1,10 @@
+// Command stripeevents serves the function on its own: under the functions
+// framework, or on AWS Lambda.
+package main
+
+import (
+	"github.com/coditect/platform/functions/stripeevents"
+	"github.com/coditect/platform/shared/serve/host"
+)
+
+func main() { host.Main("Stripeevents", stripeevents.Open) }

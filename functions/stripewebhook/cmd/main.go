@@ -1,0 +1,10 @@
+// Command stripewebhook serves the function on its own: under the functions
+// framework, or on AWS Lambda.
+package main
+
+import (
+	"github.com/coditect/platform/functions/stripewebhook"
+	"github.com/coditect/platform/shared/serve/host"
+)
+
+func main() { host.Main("Stripewebhook", stripewebhook.Open) }
