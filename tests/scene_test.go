@@ -14,7 +14,9 @@ import (
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
 	maillink "github.com/coditect/platform/shared/mail/link"
+	"github.com/coditect/platform/shared/payment/paytest"
 	"github.com/coditect/platform/shared/secrets"
+	standin "github.com/coditect/platform/shared/standin/stripe"
 	"github.com/coditect/platform/tests/platform"
 )
 
@@ -283,6 +285,9 @@ func (s *scene) request(t testing.TB, op api.Operation) functest.Request {
 		} else {
 			in.Body = map[string]any{"payment_method_id": "pm_card_visa"}
 		}
+	case "receive-stripe-event":
+		body := fmt.Sprintf(`{"id":"evt_%s","type":"invoice.payment_succeeded","created":1800000000,"data":{"object":{"object":"invoice","customer":%q}}}`, ids.New(), s.customer(t))
+		in.Body, in.Header = body, map[string]string{"Stripe-Signature": standin.Sign([]byte(body), paytest.WebhookSecret, time.Now())}
 	case "change-plan", "cancel-subscription":
 		s.pays(t, "pro")
 	case "resume-subscription":
