@@ -23,7 +23,7 @@ type Settings struct {
 	Limits      PlanLimits `json:"limits" doc:"What the plan allows."`
 	Preferences api.Object `json:"preferences" doc:"Whatever clients want to keep for everybody in the organization."`
 	SSOEnabled  bool       `json:"sso_enabled" doc:"Whether people sign in with the organization's own identity provider."`
-	SSOProvider *string    `json:"sso_provider" enum:"google,azure,okta,oidc" doc:"Which one; null without."`
+	SSOProvider *string    `json:"sso_provider" doc:"Which one: google, azure, okta or oidc; null without."`
 	SSOConfig   *SSOConfig `json:"sso_config" doc:"How it is reached; null without."`
 }
 

@@ -386,6 +386,32 @@ func TestLocalDropBeatsAFillUnderWay(t *testing.T) {
 	}
 }
 
+func TestLocalDropsByValue(t *testing.T) {
+	t.Parallel()
+	l := NewLocal[string, int](LocalConfig{Size: 10})
+	for k, v := range map[string]int{"a": 1, "b": 2, "c": 1} {
+		l.Put(k, v, time.Minute)
+	}
+	began, gate, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = l.Get(context.Background(), "d", func(context.Context) (int, time.Duration, error) {
+			close(began)
+			<-gate
+			return 1, time.Minute, nil
+		})
+	}()
+	<-began
+	l.DropValues(func(v int) bool { return v == 1 })
+	close(gate)
+	<-ended
+	for k, want := range map[string]bool{"a": false, "b": true, "c": false, "d": false} {
+		if _, ok := l.Peek(k); ok != want {
+			t.Errorf("%s is there: %v", k, ok)
+		}
+	}
+}
+
 func TestLocalWaiterTakesOverFromALeaver(t *testing.T) {
 	t.Parallel()
 	l := NewLocal[string, int](LocalConfig{Size: 10})
