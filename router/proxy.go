@@ -44,7 +44,7 @@ func (a *App) proxy(x *exchange, r *http.Request) error {
 	out.Header["X-Request-Id"] = []string{x.id}
 	telemetry.Inject(x.ctx, out.Header)
 	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
-		out.Body = &limited{body: r.Body, left: x.route.MaxBody + grace}
+		out.Body = &limited{body: r.Body, left: x.route.MaxBody + grace, due: r.ContentLength}
 	}
 
 	resp, err := a.upstreams.send(out, x.route.Function, x.client, x.id)
@@ -139,6 +139,10 @@ func (a *App) ended(x *exchange, status int) {
 type limited struct {
 	body io.ReadCloser
 	left int64
+	// due is what is to come of a body whose length is known, else below 0. Its
+	// end is ours to tell: the transport asks for it once more, when the answer
+	// may have come and the client's body be closed.
+	due int64
 	// failure is what the client's side did wrong. net/http cancels the
 	// request's context when a body fails, so the trip's own error may say no
 	// more than that.
@@ -147,7 +151,13 @@ type limited struct {
 
 // Read is the transport's.
 func (l *limited) Read(p []byte) (int, error) {
+	if l.due == 0 {
+		return 0, io.EOF
+	}
 	n, err := l.body.Read(p)
+	if l.due > 0 {
+		l.due -= int64(n)
+	}
 	if l.left -= int64(n); l.left < 0 {
 		return 0, l.fail(errTooLarge)
 	}
