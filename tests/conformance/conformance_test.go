@@ -136,7 +136,7 @@ func start(t *testing.T, spoil func(http.ResponseWriter, *http.Request, string) 
 	}
 }
 
-func TestAHonestServerHasNoFaults(t *testing.T) {
+func TestAnHonestServerHasNoFaults(t *testing.T) {
 	t.Parallel()
 	s, o := start(t, nil)
 	r, err := Run(t.Context(), o)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -184,7 +185,7 @@ func (w *worker) object(schema map[string]any, example any, depth int) any {
 		out[name] = w.value(p, name, shown[name], depth+1)
 	}
 	if extra, ok := schema["additionalProperties"].(map[string]any); ok && w.rng.IntN(2) == 0 {
-		out["key"+fmt.Sprint(w.rng.IntN(10))] = w.value(extra, "", nil, depth+1)
+		out["key"+strconv.Itoa(w.rng.IntN(10))] = w.value(extra, "", nil, depth+1)
 	} else if schema["additionalProperties"] != false && properties == nil {
 		maps.Copy(out, shown)
 	}
