@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -50,7 +51,7 @@ func newPromises(text []byte, doc *openapi.Document) (*promises, error) {
 				p.answers[media] = s
 			}
 		}
-		if op.Body != nil && op.Body.Pointer != "" {
+		if op.Body != nil && strings.Contains(op.Body.Media[0], "json") {
 			s, err := lenient.Compile(location + "#" + op.Body.Pointer)
 			if err != nil {
 				return nil, fmt.Errorf("conformance: %s: %w", op.ID, err)

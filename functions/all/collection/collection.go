@@ -104,7 +104,11 @@ func plan(doc *openapi.Document) ([]folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, err := fixed("8 Leave", "What ends sessions, passwords, memberships, organizations and accounts.", closing)
+	pay, err := fixed("8 Pay", "A subscription, its cards and its end.", paying)
+	if err != nil {
+		return nil, err
+	}
+	last, err := fixed("9 Leave", "What ends sessions, passwords, memberships, organizations and accounts.", closing)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +153,7 @@ func plan(doc *openapi.Document) ([]folder, error) {
 		gather("5 Act", "What is done to things.", func(op *openapi.Operation) bool { return op.Method == http.MethodPost && !restores(op) }),
 		gather("6 Delete", "The last made first.", func(op *openapi.Operation) bool { return op.Method == http.MethodDelete }),
 		gather("7 Restore", "What was deleted.", func(*openapi.Operation) bool { return true }),
+		pay,
 		last,
 	}
 	// What hangs on something goes before it.

@@ -75,6 +75,17 @@ for (const [name, value] of Object.entries({
 	{id: "verify-email", body: object{"token": "{{token}}"}, before: mailed("email", "/verify-email")},
 }
 
+// paying is what a subscription goes through, with Stripe's cards for tests.
+var paying = []recipe{
+	{id: "add-payment-method", body: object{"payment_method_id": "pm_card_visa"}, expect: []int{200, 201}},
+	{id: "subscribe", body: object{"payment_method_id": "pm_card_visa"}, expect: []int{200, 201}},
+	{id: "change-plan"},
+	{id: "cancel-subscription"},
+	{id: "resume-subscription"},
+	{id: "add-payment-method", name: "Add another card", body: object{"payment_method_id": "pm_card_mastercard"}, expect: []int{200, 201}, then: []string{`pm.environment.set("payment_method_id", body.id);`}},
+	{id: "delete-payment-method"},
+}
+
 // closing comes last, in this order: each step ends something.
 var closing = []recipe{
 	{
@@ -107,6 +118,8 @@ var recipes = map[string]recipe{
 	// Nobody has put its record into the DNS.
 	"verify-domain": {expect: []int{409}},
 	"update-domain": {body: object{"is_primary": false}},
+	// Only Stripe can sign one.
+	"receive-stripe-event": {expect: []int{400}},
 	// Not the one that is accepted in the end.
 	"delete-invitation":      {first: []recipe{{id: "invite", name: "Invite somebody else", body: object{"email": "alan-{{run}}@example.com"}}}},
 	"create-member":          {body: object{"email": "member-{{run}}@example.com"}},
