@@ -23,7 +23,9 @@ COPY functions functions
 COPY schedulers schedulers
 COPY scripts scripts
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    cd scripts && go build -ldflags='-s -w' -o /out/smoke ./cmd/release
+    cd scripts && go build -ldflags='-s -w' -o /out/smoke ./cmd/release && go build -ldflags='-s -w' -o /out/keys ./cmd/rotate-keys
+# A volume that is mounted there belongs to the account that writes it.
+RUN mkdir /out/secrets
 
 FROM build AS build-function
 ARG FUNCTION
@@ -43,6 +45,8 @@ ENTRYPOINT ["/function"]
 
 FROM base AS migrate
 COPY --from=build-migrate /out/smoke /smoke
+COPY --from=build-migrate /out/keys /keys
+COPY --from=build-migrate --chown=65532:65532 /out/secrets /secrets
 COPY --from=build-migrate /out/migrate /migrate
 ENTRYPOINT ["/migrate"]
 CMD ["up"]

@@ -36,6 +36,8 @@ var artifacts = []artifact{
 	{path: "scripts/go.mod", content: importer("scripts")},
 	{path: "go.work", content: workspace},
 	{path: "cloudbuild.yaml", content: cloudBuild},
+	{path: "aws/template.yaml", content: sam},
+	{path: "docker-compose.yaml", content: compose},
 }
 
 // Generate writes every artifact and returns the paths of those that changed.
@@ -72,6 +74,8 @@ var (
 	aggregateText string
 	//go:embed cloudbuild.yaml.tmpl
 	cloudBuildText string
+	//go:embed compose.yaml.tmpl
+	composeText string
 	//go:embed consumers_gen.go.tmpl
 	consumersText string
 	//go:embed plans_gen.go.tmpl
@@ -81,6 +85,8 @@ var (
 	_         = template.Must(templates.New("cloudbuild.yaml").Parse(cloudBuildText))
 	_         = template.Must(templates.New("consumers_gen.go").Parse(consumersText))
 	_         = template.Must(templates.New("plans_gen.go").Parse(plansText))
+	_         = template.Must(templates.New("compose.yaml").Parse(composeText))
+	_         = template.Must(templates.New("sam.yaml").Funcs(samFuncs).Parse(samText))
 )
 
 func execute(name string, list []Function) ([]byte, error) {
@@ -139,6 +145,12 @@ func duration(text string) string {
 }
 
 func cloudBuild(_ string, list []Function) ([]byte, error) { return execute("cloudbuild.yaml", list) }
+
+// compose has the functions that serve clients: the others are called by queues and
+// clocks that Docker does not have.
+func compose(_ string, list []Function) ([]byte, error) {
+	return execute("compose.yaml", slices.DeleteFunc(slices.Clone(list), func(f Function) bool { return f.Kind != KindHTTP }))
+}
 
 // aggregateModule requires every function in functions/all/go.mod, each from its
 // folder, and leaves the rest of the file alone.

@@ -99,3 +99,72 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+var (
+	shell  = regexp.MustCompile("(?s)```sh\n(.*?)```")
+	target = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
+)
+
+// TestCommandsExist holds the commands that documents show to the tree: targets of
+// the Makefile, scripts, packages that are run or tested.
+func TestCommandsExist(t *testing.T) {
+	t.Parallel()
+	targets := map[string]bool{}
+	for _, m := range target.FindAllStringSubmatch(read(t, filepath.Join(root, "Makefile")), -1) {
+		targets[m[1]] = true
+	}
+	seen := 0
+	for _, f := range files(t, ".md") {
+		for _, block := range shell.FindAllStringSubmatch(read(t, f), -1) {
+			for line := range strings.Lines(block[1]) {
+				line, _, _ = strings.Cut(line, " #")
+				seen++
+				for _, fault := range unknown(filepath.Dir(f), strings.Fields(line), targets) {
+					t.Errorf("%s shows %q: %s", f, strings.TrimSpace(line), fault)
+				}
+			}
+		}
+	}
+	if seen < 40 {
+		t.Errorf("only %d commands were read", seen)
+	}
+}
+
+// unknown says what of a command is there neither from the root nor from the
+// document's folder.
+func unknown(dir string, words []string, targets map[string]bool) []string {
+	var faults []string
+	for i, w := range words {
+		path := strings.TrimPrefix(w, "./")
+		switch {
+		case i > 0 && words[i-1] == "make" && regexp.MustCompile(`^[a-z-]+$`).MatchString(w):
+			if !targets[w] {
+				faults = append(faults, "the Makefile has no "+w)
+			}
+		case strings.HasPrefix(path, "scripts/") && strings.HasSuffix(path, ".sh"), strings.HasPrefix(w, "./") && !strings.Contains(w, "{"):
+			path = strings.TrimSuffix(strings.TrimRight(path, ";"), "/...")
+			if path == "..." {
+				continue
+			}
+			_, fromRoot := os.Stat(filepath.Join(root, filepath.FromSlash(path)))
+			_, fromHere := os.Stat(filepath.Join(dir, filepath.FromSlash(path)))
+			if fromRoot != nil && fromHere != nil {
+				faults = append(faults, path+" is not there")
+			}
+		}
+	}
+	return faults
+}
+
+func TestUnknownCommandsAreFound(t *testing.T) {
+	t.Parallel()
+	targets := map[string]bool{"run": true}
+	for command, want := range map[string]int{
+		"make run": 0, "make fly": 1, "PORT=1 make run": 0, "scripts/lint.sh --fix": 0, "scripts/none.sh": 1,
+		"go run ./scripts/cmd/deps -check": 0, "go run ./scripts/cmd/none": 1, "go test ./shared/...": 0, "curl localhost": 0,
+	} {
+		if got := unknown(root, strings.Fields(command), targets); len(got) != want {
+			t.Errorf("%s: %v", command, got)
+		}
+	}
+}

@@ -108,7 +108,7 @@ resource "google_cloud_run_v2_service" "this" {
           cpu    = var.function.resources.cpu
           memory = var.function.resources.memory
         }
-        # Nothing is done after the answer (docs/architecture.md).
+        # Nothing is done after the answer (docs/ARCHITECTURE.md).
         cpu_idle          = true
         startup_cpu_boost = true
       }

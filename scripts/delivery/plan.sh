@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Plans an environment into $STATE/plan.txt, without taking the lock: who plans may
+# only read. --no-changes fails when there is anything to change.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. scripts/delivery/lib.sh
+set -- "${ARGS[@]+"${ARGS[@]}"}"
+
+dir=terraform/environments/$ENVIRONMENT
+run terraform -chdir="$dir" init -input=false -no-color
+show terraform -chdir="$dir" plan -input=false -lock=false -no-color -detailed-exitcode >&2
+[ -z "$DRY_RUN" ] || exit 0
+mkdir -p "$STATE"
+status=0
+terraform -chdir="$dir" plan -input=false -lock=false -no-color -detailed-exitcode >"$STATE/plan.txt" 2>&1 || status=$?
+case $status in
+  0) echo "nothing to change in $ENVIRONMENT" ;;
+  2)
+    cat "$STATE/plan.txt"
+    [ "${1:-}" != --no-changes ] || { echo "$ENVIRONMENT is not what the code says" >&2; exit 1; }
+    ;;
+  *) cat "$STATE/plan.txt" >&2; exit "$status" ;;
+esac
