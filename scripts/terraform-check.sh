@@ -23,4 +23,10 @@ for dir in terraform/modules/*/ terraform/environments/*/; do
   name=$(basename "$dir")
   if (($# == 0)) || [[ " $* " == *" $name "* ]]; then step "$name" check "${dir%/}"; fi
 done
+# Those of a module are made at once and cost one run of its tests.
+for dir in terraform/modules/*/; do
+  name=$(basename "$dir")
+  grep -q "{\"$name\"," scripts/terraform/mutations.go || continue
+  if (($# == 0)) || [[ " $* " == *" $name "* ]]; then step "$name-mutations" .local/bin/terraform-check mutations "$name"; fi
+done
 finish

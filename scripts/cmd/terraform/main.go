@@ -2,9 +2,11 @@
 //
 //	terraform form            every module has its files, all are formatted, the READMEs current
 //	terraform generate        formats, and writes the READMEs
+//	terraform mutations NAME  breaks a module in every way that Mutations lists: its tests must notice each
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +17,7 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-const usage = "usage: terraform form|generate"
+const usage = "usage: terraform form|generate|mutations MODULE"
 
 // Exit codes: 1 is a finding or a failure, 2 a wrong call.
 const (
@@ -39,6 +41,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		faults, err = form(root)
 	case "generate":
 		err = generate(root, stdout)
+	case "mutations":
+		if len(args) != 2 {
+			fmt.Fprintln(stderr, usage)
+			return exitUsage
+		}
+		faults, err = terraform.Mutate(context.Background(), root, args[1])
 	default:
 		fmt.Fprintln(stderr, usage)
 		return exitUsage

@@ -1,0 +1,74 @@
+package terraform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A Mutation is one edit of a module that must not pass its tests.
+type Mutation struct {
+	Module, File string
+	// Old stands in the file, once or more; its first place becomes New.
+	Old, New string
+	// Caught is what a test says then: the message of an assertion, or the
+	// object that was expected to be refused.
+	Caught string
+}
+
+// Mutate applies every mutation of one module to a copy of it and runs the
+// module's own tests once: each mutation's own message must be among the
+// failures. It returns a sentence for each that was not caught.
+func Mutate(ctx context.Context, root, module string) ([]string, error) {
+	dir, err := os.MkdirTemp("", "mutations")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.CopyFS(filepath.Join(dir, "terraform"), os.DirFS(filepath.Join(root, "terraform"))); err != nil {
+		return nil, err
+	}
+	// A work tree of its own, which programs that copy one take for the whole.
+	if out, err := exec.CommandContext(ctx, "git", "init", "-q", dir).CombinedOutput(); err != nil { //nolint:gosec // our own folder
+		return nil, fmt.Errorf("git init: %w: %s", err, out)
+	}
+	var mine []Mutation
+	for _, m := range Mutations {
+		if m.Module != module {
+			continue
+		}
+		mine = append(mine, m)
+		file := filepath.Join(dir, ModulesDir, module, m.File)
+		text, err := os.ReadFile(file) //nolint:gosec // a file of the copy
+		if err != nil {
+			return nil, err
+		}
+		if !strings.Contains(string(text), m.Old) {
+			return nil, fmt.Errorf("%s/%s does not contain %q any more", module, m.File, m.Old)
+		}
+		if err := os.WriteFile(file, []byte(strings.Replace(string(text), m.Old, m.New, 1)), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	//nolint:gosec // our own script
+	out, err := exec.CommandContext(ctx, filepath.Join(root, "scripts/terraform.sh"), "test", filepath.Join(dir, ModulesDir, module)).CombinedOutput()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		return nil, err
+	}
+	said := strings.Join(strings.Fields(string(out)), " ")
+	var missed []string
+	for _, m := range mine {
+		if !strings.Contains(said, strings.Join(strings.Fields(m.Caught), " ")) {
+			missed = append(missed, fmt.Sprintf("%s/%s: %q for %q: no test says %q", module, m.File, m.New, m.Old, m.Caught))
+		}
+	}
+	if len(missed) > 0 {
+		missed = append(missed, string(out))
+	}
+	return missed, nil
+}
