@@ -23,7 +23,7 @@ func (s *scene) pays(t testing.TB, how string) {
 	}
 	customer := s.customer(t)
 	s.SQL(t, `update app.subscriptions set busy_until = null, busy_key = null where tenant_id = $1`, s.owner.TenantID)
-	it := w.API.Subscriptions.List(&stripe.SubscriptionListParams{Customer: stripe.String(customer)})
+	it := w.API.Subscriptions.List(&stripe.SubscriptionListParams{Customer: new(customer)})
 	for it.Next() {
 		_, err := w.API.Subscriptions.Cancel(it.Subscription().ID, nil)
 		check(err)
@@ -37,12 +37,12 @@ func (s *scene) pays(t testing.TB, how string) {
 	check(err)
 	price, err := payment.Price(t.Context(), backend, key, plans.LookupKey("pro", plans.Month))
 	check(err)
-	params := &stripe.SubscriptionParams{Customer: stripe.String(customer), Items: []*stripe.SubscriptionItemsParams{{Price: stripe.String(price.ID)}}}
+	params := &stripe.SubscriptionParams{Customer: new(customer), Items: []*stripe.SubscriptionItemsParams{{Price: new(price.ID)}}}
 	params.AddMetadata(payment.MetaTenant, s.owner.TenantID.String())
 	sub, err := w.API.Subscriptions.New(params)
 	check(err)
 	if how == "canceling" {
-		_, err = w.API.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)})
+		_, err = w.API.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{CancelAtPeriodEnd: new(true)})
 		check(err)
 	}
 }
@@ -70,11 +70,11 @@ func (s *scene) customer(t testing.TB) (id string) {
 func (s *scene) card(t testing.TB) string {
 	t.Helper()
 	w, customer := platform.Stripe(t, s.Env), s.customer(t)
-	m, err := w.API.PaymentMethods.Attach("pm_card_visa", &stripe.PaymentMethodAttachParams{Customer: stripe.String(customer)})
+	m, err := w.API.PaymentMethods.Attach("pm_card_visa", &stripe.PaymentMethodAttachParams{Customer: new(customer)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.API.Customers.Update(customer, &stripe.CustomerParams{InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: stripe.String(m.ID)}})
+	_, err = w.API.Customers.Update(customer, &stripe.CustomerParams{InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: new(m.ID)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func (f *fixture) charged(t *testing.T) (payments int, sum int64, live int) {
 			sum += i.AmountPaid
 		}
 	}
-	subs := f.stripe.API.Subscriptions.List(&api.SubscriptionListParams{Status: api.String("all")})
+	subs := f.stripe.API.Subscriptions.List(&api.SubscriptionListParams{Status: new("all")})
 	for subs.Next() {
 		if payment.Describe(subs.Subscription()).Live() {
 			live++
@@ -277,7 +277,7 @@ func TestUpgradeUnpaid(t *testing.T) {
 	if n := len(f.get(t, "payment-methods/").Get(t, "results").([]any)); n != 3 { //nolint:forcetypeassert // a list
 		t.Errorf("%d methods", n)
 	}
-	if _, err := f.stripe.API.Customers.Update(f.customer(t), &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: api.String(asks.String(t, "id"))}}); err != nil {
+	if _, err := f.stripe.API.Customers.Update(f.customer(t), &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: new(asks.String(t, "id"))}}); err != nil {
 		t.Fatal(err)
 	}
 	got := f.post(t, "upgrade/", body{"new_plan": "enterprise"}).Want(t, http.StatusOK)
@@ -527,7 +527,7 @@ func TestContract(t *testing.T) {
 func TestForeignCustomer(t *testing.T) {
 	f := setup(t)
 	f.post(t, "payment-method/", body{"payment_method_id": "pm_card_visa"}).Want(t, http.StatusCreated)
-	if _, err := f.stripe.API.Customers.Update(f.customer(t), &api.CustomerParams{Params: api.Params{Metadata: map[string]string{payment.MetaTenant: ids.New().String()}}}); err != nil {
+	if _, err := f.stripe.API.Customers.Update(f.customer(t), &api.CustomerParams{Metadata: map[string]string{payment.MetaTenant: ids.New().String()}}); err != nil {
 		t.Fatal(err)
 	}
 	f.post(t, "subscribe/", pro("pm_card_visa")).Want(t, http.StatusInternalServerError)

@@ -41,7 +41,7 @@ func (s *service) cancel(ctx context.Context, by identity.Caller, _ *cancelInput
 			return err
 		}
 		c.s.at("before cancel")
-		_, err := api.Update(sub.ID, &stripe.SubscriptionParams{Params: c.params(ctx, "cancel"), CancelAtPeriodEnd: stripe.Bool(true)})
+		_, err := api.Update(sub.ID, &stripe.SubscriptionParams{Params: c.params(ctx, "cancel"), CancelAtPeriodEnd: new(true)})
 		c.s.at("canceled")
 		return payment.Explain(err)
 	})

@@ -52,7 +52,7 @@ type change struct {
 // params give a call its context and its Idempotency-Key. A request makes each
 // of its calls once, by a name of its own.
 func (c *change) params(ctx context.Context, name string) stripe.Params {
-	return stripe.Params{Context: ctx, IdempotencyKey: stripe.String(c.key + "/" + name)}
+	return stripe.Params{Context: ctx, IdempotencyKey: new(c.key + "/" + name)}
 }
 
 // change runs act on what Stripe has now and writes down what Stripe has then.
@@ -152,14 +152,14 @@ func (c *change) customer(ctx context.Context) error {
 		return err
 	}
 	api := customer.Client{B: c.backend, Key: c.secret}
-	params := &stripe.CustomerParams{Params: stripe.Params{Context: ctx, IdempotencyKey: stripe.String("customer/" + c.by.TenantID.String())}}
+	params := &stripe.CustomerParams{Params: stripe.Params{Context: ctx, IdempotencyKey: new("customer/" + c.by.TenantID.String())}}
 	params.AddMetadata(payment.MetaTenant, c.by.TenantID.String()) // and nothing that may differ in a repeat
 	made, err := api.New(params)
 	if err != nil {
 		return payment.Explain(err)
 	}
 	c.s.at("customer made")
-	details := &stripe.CustomerParams{Params: c.params(ctx, "details"), Name: stripe.String(o.name), Email: stripe.String(c.by.Email)}
+	details := &stripe.CustomerParams{Params: c.params(ctx, "details"), Name: new(o.name), Email: new(c.by.Email)}
 	if _, err := api.Update(made.ID, details); err != nil {
 		return payment.Explain(err)
 	}

@@ -76,14 +76,14 @@ func (f *fixture) spawn(t *testing.T, point string) (http.Handler, func() error)
 // of is what a customer was charged, and how many of their subscriptions go on.
 func (f *fixture) of(t *testing.T, customer string) (payments int, sum int64, live int) {
 	t.Helper()
-	bills := f.stripe.API.Invoices.List(&api.InvoiceListParams{Customer: api.String(customer)})
+	bills := f.stripe.API.Invoices.List(&api.InvoiceListParams{Customer: new(customer)})
 	for bills.Next() {
 		if i := bills.Invoice(); i.AmountPaid > 0 {
 			payments++
 			sum += i.AmountPaid
 		}
 	}
-	subs := f.stripe.API.Subscriptions.List(&api.SubscriptionListParams{Customer: api.String(customer), Status: api.String("all")})
+	subs := f.stripe.API.Subscriptions.List(&api.SubscriptionListParams{Customer: new(customer), Status: new("all")})
 	for subs.Next() {
 		if payment.Describe(subs.Subscription()).Live() {
 			live++

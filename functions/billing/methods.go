@@ -87,8 +87,8 @@ func (s *service) addMethod(ctx context.Context, by identity.Caller, in *addMeth
 
 func (c *change) add(ctx context.Context, want addMethodBody) (*stripe.SetupIntent, error) {
 	params := &stripe.SetupIntentParams{
-		Params: c.params(ctx, "setup"), Customer: stripe.String(c.row.Customer), PaymentMethod: stripe.String(want.PaymentMethodID), Confirm: stripe.Bool(true),
-		Usage: stripe.String("off_session"), PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
+		Params: c.params(ctx, "setup"), Customer: new(c.row.Customer), PaymentMethod: new(want.PaymentMethodID), Confirm: new(true),
+		Usage: new("off_session"), PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
 	}
 	setup, err := setupintent.Client{B: c.backend, Key: c.secret}.New(params)
 	if err != nil {

@@ -101,8 +101,8 @@ func (c *change) begin(ctx context.Context, want subscribeBody) (*payment.Subscr
 	}
 	c.s.at("before subscribe")
 	params := &stripe.SubscriptionParams{
-		Params: c.params(ctx, "subscribe"), Customer: stripe.String(c.row.Customer), PaymentBehavior: stripe.String("allow_incomplete"),
-		Items: []*stripe.SubscriptionItemsParams{{Price: stripe.String(price)}},
+		Params: c.params(ctx, "subscribe"), Customer: new(c.row.Customer), PaymentBehavior: new("allow_incomplete"),
+		Items: []*stripe.SubscriptionItemsParams{{Price: new(price)}},
 	}
 	params.AddMetadata(payment.MetaTenant, c.by.TenantID.String())
 	params.AddMetadata(payment.MetaRequest, c.key)
@@ -160,7 +160,7 @@ func (c *change) usual() string {
 
 // useMethod makes a payment method the customer's, and the default.
 func (c *change) useMethod(ctx context.Context, id string) error {
-	params := &stripe.PaymentMethodAttachParams{Params: c.params(ctx, "attach"), Customer: stripe.String(c.row.Customer)}
+	params := &stripe.PaymentMethodAttachParams{Params: c.params(ctx, "attach"), Customer: new(c.row.Customer)}
 	m, err := paymentmethod.Client{B: c.backend, Key: c.secret}.Attach(id, params)
 	if err != nil {
 		return usable(payment.Explain(err))
@@ -179,7 +179,7 @@ func usable(err error) error {
 }
 
 func (c *change) setUsual(ctx context.Context, id string) error {
-	params := &stripe.CustomerParams{Params: c.params(ctx, "default"), InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: stripe.String(id)}}
+	params := &stripe.CustomerParams{Params: c.params(ctx, "default"), InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: new(id)}}
 	_, err := customer.Client{B: c.backend, Key: c.secret}.Update(c.row.Customer, params)
 	return payment.Explain(err)
 }

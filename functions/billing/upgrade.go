@@ -97,8 +97,8 @@ func (c *change) move(ctx context.Context, want upgradeBody) (*payment.Subscript
 	}
 	c.s.at("before upgrade")
 	params := &stripe.SubscriptionParams{
-		Params: c.params(ctx, "upgrade"), ProrationBehavior: stripe.String("always_invoice"), PaymentBehavior: stripe.String("pending_if_incomplete"),
-		Items: []*stripe.SubscriptionItemsParams{{ID: stripe.String(sub.ItemID), Price: stripe.String(price)}},
+		Params: c.params(ctx, "upgrade"), ProrationBehavior: new("always_invoice"), PaymentBehavior: new("pending_if_incomplete"),
+		Items: []*stripe.SubscriptionItemsParams{{ID: new(sub.ItemID), Price: new(price)}},
 	}
 	params.AddExpand("latest_invoice.payment_intent")
 	made, err := subscription.Client{B: c.backend, Key: c.secret}.Update(sub.ID, params)
@@ -126,7 +126,7 @@ func (c *change) stay(ctx context.Context) error {
 	if !c.state.Subscription.CancelAtPeriodEnd {
 		return nil
 	}
-	params := &stripe.SubscriptionParams{Params: c.params(ctx, "stay"), CancelAtPeriodEnd: stripe.Bool(false)}
+	params := &stripe.SubscriptionParams{Params: c.params(ctx, "stay"), CancelAtPeriodEnd: new(false)}
 	_, err := subscription.Client{B: c.backend, Key: c.secret}.Update(c.state.Subscription.ID, params)
 	return payment.Explain(err)
 }
@@ -150,7 +150,7 @@ func (c *change) schedule(ctx context.Context, price, plan, interval string) err
 	sub, api := c.state.Subscription, subscriptionschedule.Client{B: c.backend, Key: c.secret}
 	id := sub.ScheduleID
 	if id == "" {
-		params := &stripe.SubscriptionScheduleParams{Params: c.params(ctx, "schedule"), FromSubscription: stripe.String(sub.ID)}
+		params := &stripe.SubscriptionScheduleParams{Params: c.params(ctx, "schedule"), FromSubscription: new(sub.ID)}
 		made, err := api.New(params)
 		if err != nil {
 			return payment.Explain(err)
@@ -159,10 +159,10 @@ func (c *change) schedule(ctx context.Context, price, plan, interval string) err
 	}
 	c.s.at("scheduled")
 	params := &stripe.SubscriptionScheduleParams{
-		Params: c.params(ctx, "phases"), EndBehavior: stripe.String("release"), ProrationBehavior: stripe.String("none"),
+		Params: c.params(ctx, "phases"), EndBehavior: new("release"), ProrationBehavior: new("none"),
 		Phases: []*stripe.SubscriptionSchedulePhaseParams{
-			{StartDate: stripe.Int64(sub.Start.Unix()), EndDate: stripe.Int64(sub.End.Unix()), Items: []*stripe.SubscriptionSchedulePhaseItemParams{{Price: stripe.String(sub.PriceID)}}},
-			{Iterations: stripe.Int64(1), Items: []*stripe.SubscriptionSchedulePhaseItemParams{{Price: stripe.String(price)}}},
+			{StartDate: new(sub.Start.Unix()), EndDate: new(sub.End.Unix()), Items: []*stripe.SubscriptionSchedulePhaseItemParams{{Price: new(sub.PriceID)}}},
+			{Iterations: stripe.Int64(1), Items: []*stripe.SubscriptionSchedulePhaseItemParams{{Price: new(price)}}},
 		},
 	}
 	params.AddMetadata(payment.MetaPlan, plan)

@@ -53,7 +53,7 @@ func (f *fixture) tenant(t *testing.T, clock string) tenant {
 	who := tenant{Person: f.Tenant(t)}
 	params := &api.CustomerParams{}
 	if clock != "" {
-		params.TestClock = api.String(clock)
+		params.TestClock = new(clock)
 	}
 	params.AddMetadata(payment.MetaTenant, who.TenantID.String())
 	made, err := f.stripe.API.Customers.New(params)
@@ -69,11 +69,11 @@ func (f *fixture) tenant(t *testing.T, clock string) tenant {
 
 func (f *fixture) card(t *testing.T, who tenant, card string) {
 	t.Helper()
-	m, err := f.stripe.API.PaymentMethods.Attach(card, &api.PaymentMethodAttachParams{Customer: api.String(who.customer)})
+	m, err := f.stripe.API.PaymentMethods.Attach(card, &api.PaymentMethodAttachParams{Customer: new(who.customer)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: api.String(m.ID)}})
+	_, err = f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: new(m.ID)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func (f *fixture) price(t *testing.T, plan, interval string) string {
 
 func (f *fixture) subscribe(t *testing.T, who tenant, price string) *api.Subscription {
 	t.Helper()
-	params := &api.SubscriptionParams{Customer: api.String(who.customer), Items: []*api.SubscriptionItemsParams{{Price: api.String(price)}}}
+	params := &api.SubscriptionParams{Customer: new(who.customer), Items: []*api.SubscriptionItemsParams{{Price: new(price)}}}
 	params.AddMetadata(payment.MetaTenant, who.TenantID.String())
 	sub, err := f.stripe.API.Subscriptions.New(params)
 	if err != nil {
@@ -142,7 +142,7 @@ func TestEvent(t *testing.T) {
 	who := f.tenant(t, "")
 	sub := f.subscribe(t, who, f.price(t, "pro", plans.Month))
 	held := f.stripe.Held()
-	if _, err := f.stripe.API.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: api.Bool(true)}); err != nil {
+	if _, err := f.stripe.API.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: new(true)}); err != nil {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(held, func(d stripe.Delivery) bool { return d.Type == "customer.subscription.created" })
@@ -176,13 +176,13 @@ func TestTrapT23Refused(t *testing.T) {
 	}
 	f.SQL(t, `update app.stripe_events set status = 'received'`)
 	// A customer whose metadata say that they are somebody else's.
-	if _, err := f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{Params: api.Params{Metadata: map[string]string{payment.MetaTenant: other.TenantID.String()}}}); err != nil {
+	if _, err := f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{Metadata: map[string]string{payment.MetaTenant: other.TenantID.String()}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.deliver(t, m).Want(t, http.StatusOK); got.String(t, "result") != "dead" || f.eventStatus(t, d.ID) != "failed" || f.standing(t, who).Plan != "free" {
 		t.Errorf("%s, event %s", got.Body, f.eventStatus(t, d.ID))
 	}
-	if _, err := f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{Params: api.Params{Metadata: map[string]string{payment.MetaTenant: who.TenantID.String()}}}); err != nil {
+	if _, err := f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{Metadata: map[string]string{payment.MetaTenant: who.TenantID.String()}}); err != nil {
 		t.Fatal(err)
 	}
 	f.SQL(t, `update app.outbox set dead_at = null where id = $1`, m.ID)
@@ -335,7 +335,7 @@ func TestConvergence(t *testing.T) {
 	start := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	total, delivered := 0, 0
 	for n := 0; total < 10_000; n++ {
-		made, err := f.stripe.API.TestHelpersTestClocks.New(&api.TestHelpersTestClockParams{FrozenTime: api.Int64(start.Unix())})
+		made, err := f.stripe.API.TestHelpersTestClocks.New(&api.TestHelpersTestClockParams{FrozenTime: new(start.Unix())})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -383,7 +383,7 @@ var relevant = map[string]bool{
 func (f *fixture) live(t *testing.T, dice *rand.Rand, who tenant, clock string, now time.Time, prices []string) time.Time {
 	t.Helper()
 	var sub *api.Subscription
-	it := f.stripe.API.Subscriptions.List(&api.SubscriptionListParams{Customer: api.String(who.customer)})
+	it := f.stripe.API.Subscriptions.List(&api.SubscriptionListParams{Customer: new(who.customer)})
 	for it.Next() {
 		sub = it.Subscription()
 	}
@@ -391,13 +391,13 @@ func (f *fixture) live(t *testing.T, dice *rand.Rand, who tenant, clock string, 
 	case sub == nil:
 		f.subscribe(t, who, prices[dice.IntN(len(prices))])
 	case act == 0:
-		_, _ = f.stripe.API.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: api.Bool(!sub.CancelAtPeriodEnd)})
+		_, _ = f.stripe.API.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: new(!sub.CancelAtPeriodEnd)})
 	case act == 1 && dice.IntN(3) == 0:
 		_, _ = f.stripe.API.Subscriptions.Cancel(sub.ID, nil)
 	case act == 2 && sub.Status == api.SubscriptionStatusActive:
 		_, _ = f.stripe.API.Subscriptions.Update(sub.ID, &api.SubscriptionParams{
-			Items:             []*api.SubscriptionItemsParams{{ID: api.String(sub.Items.Data[0].ID), Price: api.String(prices[dice.IntN(len(prices))])}},
-			ProrationBehavior: api.String("always_invoice"), PaymentBehavior: api.String("pending_if_incomplete"),
+			Items:             []*api.SubscriptionItemsParams{{ID: new(sub.Items.Data[0].ID), Price: new(prices[dice.IntN(len(prices))])}},
+			ProrationBehavior: new("always_invoice"), PaymentBehavior: new("pending_if_incomplete"),
 		})
 	case act == 3:
 		f.card(t, who, []string{"pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_authenticationRequired"}[dice.IntN(3)])
@@ -405,7 +405,7 @@ func (f *fixture) live(t *testing.T, dice *rand.Rand, who tenant, clock string, 
 		_, _ = f.stripe.API.Invoices.Pay(sub.LatestInvoice.ID, nil)
 	default:
 		now = now.Add(time.Duration(1+dice.IntN(20*24)) * time.Hour)
-		if _, err := f.stripe.API.TestHelpersTestClocks.Advance(clock, &api.TestHelpersTestClockAdvanceParams{FrozenTime: api.Int64(now.Unix())}); err != nil {
+		if _, err := f.stripe.API.TestHelpersTestClocks.Advance(clock, &api.TestHelpersTestClockAdvanceParams{FrozenTime: new(now.Unix())}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -437,7 +437,7 @@ func (f *fixture) compare(t *testing.T, who tenant, want *reducer, name string) 
 func TestMonths(t *testing.T) {
 	f := setup(t)
 	start := time.Date(2027, 8, 31, 1, 30, 0, 0, time.UTC) // 30 months hold 29 February 2028, and March and October thrice
-	clock, err := f.stripe.API.TestHelpersTestClocks.New(&api.TestHelpersTestClockParams{FrozenTime: api.Int64(start.Unix())})
+	clock, err := f.stripe.API.TestHelpersTestClocks.New(&api.TestHelpersTestClockParams{FrozenTime: new(start.Unix())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -451,7 +451,7 @@ func TestMonths(t *testing.T) {
 		if due.Day() > 31 {
 			t.Fatal("no such day")
 		}
-		if _, err := f.stripe.API.TestHelpersTestClocks.Advance(clock.ID, &api.TestHelpersTestClockAdvanceParams{FrozenTime: api.Int64(due.Add(2 * time.Hour).Unix())}); err != nil {
+		if _, err := f.stripe.API.TestHelpersTestClocks.Advance(clock.ID, &api.TestHelpersTestClockAdvanceParams{FrozenTime: new(due.Add(2 * time.Hour).Unix())}); err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range f.stripe.Held() {
@@ -475,7 +475,7 @@ func TestMonths(t *testing.T) {
 		t.Errorf("%v", ends)
 	}
 	var there int64
-	it := f.stripe.API.Invoices.List(&api.InvoiceListParams{Customer: api.String(who.customer)})
+	it := f.stripe.API.Invoices.List(&api.InvoiceListParams{Customer: new(who.customer)})
 	for it.Next() {
 		there += it.Invoice().AmountPaid
 	}

@@ -59,7 +59,7 @@ func (s *service) event(ctx context.Context, d worker.Delivery[queue.StripeEvent
 	if err == nil {
 		return s.settle(ctx, id, "processed", "")
 	}
-	if _, hopeless := given(err); hopeless {
+	if hopeless, _ := given(err); hopeless {
 		return errors.Join(err, s.settle(ctx, id, "failed", err.Error()))
 	}
 	return err
@@ -72,13 +72,13 @@ func (s *service) settle(ctx context.Context, id, status, why string) error {
 }
 
 // given tells whether an error is for good.
-func given(err error) (error, bool) {
-	for _, hopeless := range []error{payment.ErrForeign, payment.ErrUnknownPlan, payment.ErrMissing, errStranger} {
-		if errors.Is(err, hopeless) {
-			return hopeless, true
+func given(err error) (hopeless bool, reason error) {
+	for _, reason := range []error{payment.ErrForeign, payment.ErrUnknownPlan, payment.ErrMissing, errStranger} {
+		if errors.Is(err, reason) {
+			return true, reason
 		}
 	}
-	return nil, false
+	return false, nil
 }
 
 // errStranger is that a message names another customer than the tenant's.
@@ -107,7 +107,7 @@ func (s *service) follow(ctx context.Context, d delivery, e queue.Envelope, cust
 		s.at("fetched")
 		return d.Once(ctx, fn)
 	})
-	if hopeless, ok := given(err); ok {
+	if ok, hopeless := given(err); ok {
 		return worker.Permanent(errors.Join(hopeless, err))
 	}
 	if err == nil && state != nil && len(state.Others) > 0 {
@@ -158,7 +158,7 @@ func (s *service) close(ctx context.Context, d worker.Delivery[queue.None]) erro
 		live = append(live, sub.ID)
 	}
 	for _, id := range append(live, state.Others...) {
-		params := &stripe.SubscriptionCancelParams{Params: stripe.Params{Context: ctx, IdempotencyKey: stripe.String("close/" + id)}}
+		params := &stripe.SubscriptionCancelParams{Params: stripe.Params{Context: ctx, IdempotencyKey: new("close/" + id)}}
 		if _, err := (subscription.Client{B: backend, Key: key}).Cancel(id, params); err != nil && !errors.Is(payment.Explain(err), payment.ErrMissing) {
 			return payment.Explain(err)
 		}

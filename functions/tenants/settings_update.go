@@ -281,7 +281,7 @@ func (s stored) check(verified []string) error {
 			// domain is theirs: else one organization's provider speaks for
 			// another's people.
 			if !slices.Contains(verified, d) && !slices.Contains(s.present, d) {
-				fault("sso_config.domains", fmt.Sprintf("%s is not a verified domain of the organization", d))
+				fault("sso_config.domains", d+" is not a verified domain of the organization")
 			}
 		}
 	}

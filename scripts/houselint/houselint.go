@@ -93,7 +93,7 @@ func within(dir string, folders ...string) bool {
 func (f *file) command() bool { return slices.Contains(strings.Split(f.dir, "/"), "cmd") }
 
 // testSupport are the packages that only tests import.
-var testSupport = []string{"shared/dbtest", "shared/functest"}
+var testSupport = []string{"shared/dbtest", "shared/functest", "shared/payment/paytest"}
 
 // workshop reports whether the file is a tool or a test of the repository and so
 // never runs in production.

@@ -8,7 +8,7 @@ import (
 // order lists the packages of shared from the lowest up. Each imports only what
 // stands before it; packages on one line do not import one another.
 var order = [][]string{
-	{"errs", "ids", "trips", "config", "subdomain", "sheet", "domain"},
+	{"errs", "ids", "trips", "config", "subdomain", "sheet", "domain", "plans"},
 	{"logs", "problem", "outbox", "mail", "blob", "digest"},
 	{"telemetry", "activity", "secrets"},
 	{"hop", "identity"},
@@ -18,6 +18,8 @@ var order = [][]string{
 	{"queue"},
 	{"queue/tasks", "queue/events", "queue/push"},
 	{"ratelimit", "access", "job", "sessions", "listcache"},
+	{"payment"},
+	{"payment/catalog", "payment/signature"},
 	{"secrets/manager"},
 	{"api"},
 	{"serve"},
@@ -27,6 +29,7 @@ var order = [][]string{
 	{"standin"},
 	{"dbtest"},
 	{"functest"},
+	{"payment/paytest"},
 }
 
 // level finds the place of a package of shared; what lies in a folder without a

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/coditect/platform/migrations"
@@ -85,7 +86,7 @@ func diagram(sql fs.FS) (string, error) {
 			if columns[t] == 0 {
 				return "", fmt.Errorf("no migration creates app.%s in a form that this reads", t)
 			}
-			names = append(names, fmt.Sprintf("`%s` (%d)", t, columns[t]))
+			names = append(names, "`"+t+"` ("+strconv.Itoa(columns[t])+")")
 		}
 		key := "its own"
 		if g.Key() != "" {

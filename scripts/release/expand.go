@@ -55,7 +55,7 @@ func Expands(ctx context.Context, root, base string) ([]string, error) {
 	var faults []string
 	for _, file := range files {
 		name := migrationsDir + "/" + filepath.Base(file)
-		raw, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+		raw, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}

@@ -79,7 +79,7 @@ func (m Monitor) query(ctx context.Context, text string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer res.Body.Close() //nolint:errcheck // only read
+	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
 		return 0, err
@@ -185,7 +185,7 @@ func Identity(ctx context.Context, client *http.Client, metadata, audience strin
 	if err != nil {
 		return "", err
 	}
-	defer res.Body.Close() //nolint:errcheck // only read
+	defer res.Body.Close()
 	token, err := io.ReadAll(io.LimitReader(res.Body, 1<<16))
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("the metadata server answered %d", res.StatusCode)

@@ -77,7 +77,7 @@ func Format(root string, write bool) ([]string, error) {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".tf") && !strings.HasSuffix(path, ".hcl") && !strings.HasSuffix(path, ".tfvars") {
 			return err
 		}
-		have, err := os.ReadFile(path) //nolint:gosec // a file of the repository
+		have, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func Readmes(root string, write bool) ([]string, error) {
 			return changed, err
 		}
 		file := filepath.Join(root, dir, "README.md")
-		have, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+		have, err := os.ReadFile(file)
 		if err != nil {
 			return changed, err
 		}
@@ -171,7 +171,7 @@ type block struct {
 // blocks reads the blocks of a kind, in their order. One without a description
 // is an error: its reader would have to guess.
 func blocks(file, kind string) ([]block, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

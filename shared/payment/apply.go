@@ -188,7 +188,7 @@ func (c *Client) Sync(ctx context.Context, d *db.DB, by identity.Principal, invo
 	var err error
 	for range attempts {
 		var row *db.Row[Row]
-		if err = db.Read(ctx, d, by, func(tx *db.Tx) error { row = Get(tx); return nil }); err != nil {
+		if err := db.Read(ctx, d, by, func(tx *db.Tx) error { row = Get(tx); return nil }); err != nil {
 			return nil, Row{}, err
 		}
 		have, fault := row.Value()

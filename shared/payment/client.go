@@ -67,13 +67,13 @@ func New(cfg Config, store *secrets.Store, log *slog.Logger) *Client {
 		}),
 	}
 	backend := &stripe.BackendConfig{
-		HTTPClient: c.http, LeveledLogger: logger{log}, EnableTelemetry: stripe.Bool(false),
+		HTTPClient: c.http, LeveledLogger: logger{log}, EnableTelemetry: new(false),
 		// Once more, under the same Idempotency-Key. More would outlast the
 		// request that waits for it.
 		MaxNetworkRetries: stripe.Int64(1),
 	}
 	if cfg.URL != "" {
-		backend.URL = stripe.String(cfg.URL)
+		backend.URL = new(cfg.URL)
 	}
 	c.backend = stripe.GetBackendWithConfig(stripe.APIBackend, backend)
 	return c
@@ -93,7 +93,7 @@ func (c *Client) Use(ctx context.Context) (stripe.Backend, string, error) {
 
 // Price finds the present price of a lookup key, nil when there is none.
 func Price(ctx context.Context, backend stripe.Backend, key, lookup string) (*stripe.Price, error) {
-	params := &stripe.PriceListParams{LookupKeys: stripe.StringSlice([]string{lookup}), Active: stripe.Bool(true)}
+	params := &stripe.PriceListParams{LookupKeys: stripe.StringSlice([]string{lookup}), Active: new(true)}
 	params.Context, params.Limit, params.Single = ctx, stripe.Int64(1), true
 	it := price.Client{B: backend, Key: key}.List(params)
 	if it.Next() {

@@ -95,8 +95,8 @@ func (c *Client) Fetch(ctx context.Context, id string) (*State, error) {
 		return nil, err
 	}
 	s := &State{Customer: id}
-	subs, methods, bills := &stripe.SubscriptionListParams{Customer: stripe.String(id), Status: stripe.String("all")},
-		&stripe.PaymentMethodListParams{Customer: stripe.String(id), Type: stripe.String("card")}, &stripe.InvoiceListParams{Customer: stripe.String(id)}
+	subs, methods, bills := &stripe.SubscriptionListParams{Customer: new(id), Status: new("all")},
+		&stripe.PaymentMethodListParams{Customer: new(id), Type: new("card")}, &stripe.InvoiceListParams{Customer: new(id)}
 	subs.Context, methods.Context, bills.Context = ctx, ctx, ctx
 	subs.Limit, methods.Limit, bills.Limit = stripe.Int64(maxSubscriptions), stripe.Int64(maxMethods), stripe.Int64(latestInvoices)
 	subs.Single, methods.Single, bills.Single = true, true, true

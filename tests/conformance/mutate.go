@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -80,7 +81,10 @@ func (w *worker) bad() string {
 func (w *worker) mutateBody(op *openapi.Operation, in *Request) string {
 	places := placesOf(in.Body, op.Body.Schema, w.doc, nil)
 	p := one(w.rng, places)
-	what, v := "", any(nil)
+	var (
+		what string
+		v    any
+	)
 	switch n := w.rng.IntN(9); {
 	case n == 0:
 		what, v = "null", nil
@@ -99,9 +103,7 @@ func (w *worker) mutateBody(op *openapi.Operation, in *Request) string {
 	case n == 5:
 		if m, ok := p.value.(map[string]any); ok {
 			grown := map[string]any{}
-			for k, v := range m {
-				grown[k] = v
-			}
+			maps.Copy(grown, m)
 			grown[one(w.rng, []string{"no_such_member", "tenant_id", "id", "role", "__proto__", "Name", "", "\u0000", "is_admin", "created_at"})] = w.anything(0)
 			what, v = "a member too many", grown
 			break
@@ -269,16 +271,16 @@ func (w *worker) mutateHeader(op *openapi.Operation, in *Request) string {
 		return name + ": " + quote(v)
 	}
 	n := w.rng.IntN(4 + 2*len(documented))
-	switch {
-	case n == 0:
+	switch n {
+	case 0:
 		in.Token = ""
 		return "without a token"
-	case n == 1:
+	case 1:
 		in.Token = one(w.rng, []string{"x", "a.b.c", strings.Repeat("a", 9000), in.Token + "x", "null", "' or 1=1", "é"})
 		return "a bad token"
-	case n == 2:
+	case 2:
 		return set("Accept", "application/xml", "text/html", "*/*", "application/json;q=0", "garbage", "application/problem+json")
-	case n == 3:
+	case 3:
 		return set("X-Request-Id", w.uuid(), "x", strings.Repeat("r", 300), "a b", "<script>", "é")
 	}
 	p := documented[(n-4)/2]

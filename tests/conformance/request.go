@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"sort"
@@ -69,9 +70,7 @@ func (r *Request) build(ctx context.Context, base string) (*http.Request, error)
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
-	for name, values := range r.Header {
-		out.Header[name] = values
-	}
+	maps.Copy(out.Header, r.Header)
 	if r.Token != "" {
 		out.Header.Set("Authorization", "Bearer "+r.Token)
 	}

@@ -317,7 +317,7 @@ func (s step) tests(doc *openapi.Document) []string {
 	lines := []string{
 		"const promised = " + string(raw) + ";",
 		`const answer = promised[pm.response.code];`,
-		fmt.Sprintf(`pm.test("%s", () => pm.expect(pm.response.code, pm.response.text()).to.be.oneOf([%s]));`, "answers "+strings.Join(words, " or "), strings.Join(words, ", ")),
+		fmt.Sprintf(`pm.test(%q, () => pm.expect(pm.response.code, pm.response.text()).to.be.oneOf([%s]));`, "answers "+strings.Join(words, " or "), strings.Join(words, ", ")),
 		`pm.test("has a request id", () => pm.response.to.have.header("X-Request-Id"));`,
 		`let body = {};`,
 		`if (answer) {`,
@@ -340,8 +340,8 @@ func (s step) saves() []string {
 	}
 	if slices.Contains(success.Headers, "Location") && s.keep == "" {
 		lines = append(lines, `const at = (pm.response.headers.get("Location") || "").match(/\/([a-z-]+?)s?\/([0-9a-f-]{36})\/$/);`)
-		switch kind := s.op.Collection(); {
-		case kind == "user":
+		switch kind := s.op.Collection(); kind {
+		case "user":
 			lines = append(lines, `if (at) pm.environment.set("member_id", at[2]);`)
 		default:
 			lines = append(lines, `if (at) pm.environment.set(at[1].replace(/-/g, "_") + "_id", at[2]);`)

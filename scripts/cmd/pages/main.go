@@ -32,7 +32,7 @@ func run() error {
 		if bytes.Equal(have, want) {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(root, name), want, 0o644); err != nil { //nolint:gosec // a document, for all to read
+		if err := os.WriteFile(filepath.Join(root, name), want, 0o644); err != nil {
 			return err
 		}
 		fmt.Println("wrote", name)

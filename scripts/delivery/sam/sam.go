@@ -67,7 +67,7 @@ func Decode(text []byte) (*Template, error) {
 			err = json.Unmarshal(whole, &serverless.Function{})
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("Globals.%s: %w", kind, err))
+			faults = append(faults, fmt.Errorf("the section Globals.%s: %w", kind, err))
 		}
 	}
 	return out, errors.Join(faults...)

@@ -72,7 +72,7 @@ func (p *parts) startStripe(ctx context.Context, ports *state.Ports) error {
 
 // listen sends the webhooks to the platform, signed with its first secret.
 func (s *stripeAPI) listen(dir, url string) error {
-	data, err := os.ReadFile(filepath.Join(dir, secrets.StripeWebhooks)) //nolint:gosec // of the home
+	data, err := os.ReadFile(filepath.Join(dir, secrets.StripeWebhooks))
 	if err != nil {
 		return fmt.Errorf("stripe: the secret of the webhooks: %w", err)
 	}

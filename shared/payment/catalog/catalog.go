@@ -108,7 +108,7 @@ func (s *syncer) product(p plans.Plan) error {
 	have, err := api.Get(id, get)
 	if errors.Is(payment.Explain(err), payment.ErrMissing) {
 		return s.change(func() error {
-			params := &stripe.ProductParams{ID: stripe.String(id), Name: stripe.String(name)}
+			params := &stripe.ProductParams{ID: new(id), Name: new(name)}
 			params.Context = s.ctx
 			params.AddMetadata(payment.MetaPlan, p.ID)
 			_, err := api.New(params)
@@ -119,7 +119,7 @@ func (s *syncer) product(p plans.Plan) error {
 		return err
 	}
 	return s.change(func() error {
-		params := &stripe.ProductParams{Name: stripe.String(name), Active: stripe.Bool(true)}
+		params := &stripe.ProductParams{Name: new(name), Active: new(true)}
 		params.Context = s.ctx
 		_, err := api.Update(id, params)
 		return err
@@ -138,8 +138,8 @@ func (s *syncer) price(p plans.Plan, interval string) error {
 	}
 	err = s.change(func() error {
 		params := &stripe.PriceParams{
-			Product: stripe.String(plans.ProductID(p.ID)), Currency: stripe.String(plans.Currency), UnitAmount: stripe.Int64(p.Price(interval)),
-			LookupKey: stripe.String(key), TransferLookupKey: stripe.Bool(true), Recurring: &stripe.PriceRecurringParams{Interval: stripe.String(interval)},
+			Product: new(plans.ProductID(p.ID)), Currency: new(plans.Currency), UnitAmount: new(p.Price(interval)),
+			LookupKey: new(key), TransferLookupKey: new(true), Recurring: &stripe.PriceRecurringParams{Interval: new(interval)},
 		}
 		params.Context = s.ctx
 		params.AddMetadata(payment.MetaPlan, p.ID)
@@ -150,7 +150,7 @@ func (s *syncer) price(p plans.Plan, interval string) error {
 		return err
 	}
 	return s.change(func() error {
-		params := &stripe.PriceParams{Active: stripe.Bool(false)}
+		params := &stripe.PriceParams{Active: new(false)}
 		params.Context = s.ctx
 		_, err := api.Update(have.ID, params)
 		return err
@@ -159,7 +159,7 @@ func (s *syncer) price(p plans.Plan, interval string) error {
 
 func (s *syncer) meters() error {
 	api := meter.Client{B: s.backend, Key: s.key}
-	params := &stripe.BillingMeterListParams{Status: stripe.String("active")}
+	params := &stripe.BillingMeterListParams{Status: new("active")}
 	params.Context, params.Limit = s.ctx, stripe.Int64(100)
 	have := map[string]bool{}
 	it := api.List(params)
@@ -175,7 +175,7 @@ func (s *syncer) meters() error {
 		}
 		err := s.change(func() error {
 			params := &stripe.BillingMeterParams{
-				EventName: stripe.String(m.Event), DisplayName: stripe.String(m.Name), DefaultAggregation: &stripe.BillingMeterDefaultAggregationParams{Formula: stripe.String("sum")},
+				EventName: new(m.Event), DisplayName: new(m.Name), DefaultAggregation: &stripe.BillingMeterDefaultAggregationParams{Formula: new("sum")},
 			}
 			params.Context = s.ctx
 			_, err := api.New(params)
@@ -210,7 +210,7 @@ func (s *syncer) webhook() error {
 	}
 	if have == nil {
 		return s.change(func() error {
-			params := &stripe.WebhookEndpointParams{URL: stripe.String(s.Webhook), EnabledEvents: stripe.StringSlice(Events), APIVersion: stripe.String(stripe.APIVersion), Description: stripe.String("Coditect Platform")}
+			params := &stripe.WebhookEndpointParams{URL: new(s.Webhook), EnabledEvents: stripe.StringSlice(Events), APIVersion: stripe.String(stripe.APIVersion), Description: new("Coditect Platform")}
 			params.Context = s.ctx
 			params.AddMetadata("managed_by", managed)
 			made, err := api.New(params)
@@ -225,7 +225,7 @@ func (s *syncer) webhook() error {
 		return nil
 	}
 	return s.change(func() error {
-		params := &stripe.WebhookEndpointParams{EnabledEvents: stripe.StringSlice(Events), Disabled: stripe.Bool(false)}
+		params := &stripe.WebhookEndpointParams{EnabledEvents: stripe.StringSlice(Events), Disabled: new(false)}
 		params.Context = s.ctx
 		_, err := api.Update(have.ID, params)
 		return err

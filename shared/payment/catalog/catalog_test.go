@@ -63,13 +63,13 @@ func TestSyncMends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (product.Client{B: backend, Key: key}).Update(plans.ProductID("pro"), &stripe.ProductParams{Name: stripe.String("Other"), Active: stripe.Bool(false)}); err != nil {
+	if _, err := (product.Client{B: backend, Key: key}).Update(plans.ProductID("pro"), &stripe.ProductParams{Name: new("Other"), Active: new(false)}); err != nil {
 		t.Fatal(err)
 	}
 	lookup := plans.LookupKey("pro", plans.Month)
 	wrong, err := price.Client{B: backend, Key: key}.New(&stripe.PriceParams{
-		Product: stripe.String(plans.ProductID("pro")), Currency: stripe.String("usd"), UnitAmount: stripe.Int64(100), LookupKey: stripe.String(lookup),
-		TransferLookupKey: stripe.Bool(true), Recurring: &stripe.PriceRecurringParams{Interval: stripe.String("month")},
+		Product: new(plans.ProductID("pro")), Currency: new("usd"), UnitAmount: stripe.Int64(100), LookupKey: new(lookup),
+		TransferLookupKey: new(true), Recurring: &stripe.PriceRecurringParams{Interval: new("month")},
 	})
 	if err != nil {
 		t.Fatal(err)

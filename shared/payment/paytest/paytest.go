@@ -54,7 +54,7 @@ func New(t testing.TB, e *functest.Env, opts ...stripe.Option) *World {
 	store := secrets.New(secrets.Static(map[string][]byte{secrets.StripeKey: []byte(stripe.Key)}), secrets.Config{})
 	w.Client = payment.New(payment.Config{URL: w.HTTP.URL, Timeout: 20 * time.Second}, store, slog.New(slog.DiscardHandler))
 	w.API = client.New(stripe.Key, &api.Backends{API: api.GetBackendWithConfig(api.APIBackend, &api.BackendConfig{
-		URL: api.String(w.HTTP.URL), LeveledLogger: quiet{}, MaxNetworkRetries: api.Int64(0), HTTPClient: w.HTTP.Client(),
+		URL: new(w.HTTP.URL), LeveledLogger: quiet{}, MaxNetworkRetries: api.Int64(0), HTTPClient: w.HTTP.Client(),
 	})})
 	t.Cleanup(func() {
 		_ = w.Client.Close()

@@ -23,7 +23,8 @@ func TestVerify(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	const body = `{"id":"evt_1"}`
 	good := signed(body, secret, now)
-	v1 := good[strings.Index(good, "v1="):]
+	_, v1, _ := strings.Cut(good, "v1=")
+	v1 = "v1=" + v1
 	for name, c := range map[string]struct {
 		body, header string
 		secrets      []string

@@ -9,7 +9,6 @@ package dns
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -166,4 +165,4 @@ func (s *Server) Handler() http.Handler {
 }
 
 // String tells where it is.
-func (s *Server) String() string { return fmt.Sprintf("dns at %s", s.Address()) }
+func (s *Server) String() string { return "dns at " + s.Address() }

@@ -84,8 +84,8 @@ func (c *request) due(clock string) (first int64, act func()) {
 		if string(v.TestClock) != clock || v.ended() {
 			continue
 		}
-		switch {
-		case v.Status == "incomplete":
+		switch v.Status {
+		case "incomplete":
 			consider(v.ID, v.Created+incompleteFor, func() { c.end(v, v.Created+incompleteFor, "incomplete_expired") })
 		default:
 			consider(v.ID, v.CurrentPeriodEnd, func() { c.renew(v, v.CurrentPeriodEnd) })

@@ -55,9 +55,11 @@ func (p params) only(allowed []string) *apiError {
 		if !slices.ContainsFunc(allowed, func(pattern string) bool { return matches(pattern, path) }) && !matches("expand.*", path) {
 			steps := strings.Split(path, ".")
 			name := steps[0]
+			var nameSb58 strings.Builder
 			for _, s := range steps[1:] {
-				name += "[" + s + "]"
+				nameSb58.WriteString("[" + s + "]")
 			}
+			name += nameSb58.String()
 			return &apiError{status: http.StatusBadRequest, Type: invalidRequest, Code: "parameter_unknown", Message: "Received unknown parameter: " + name, Param: name}
 		}
 	}

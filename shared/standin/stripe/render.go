@@ -73,7 +73,8 @@ func (c *request) render(v any) ([]byte, error) {
 func decode(raw []byte) (tree any, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber() // sums stay exact
-	return tree, d.Decode(&tree)
+	err = d.Decode(&tree)
+	return tree, err
 }
 
 func (c *request) expand(at any, whole string, steps []string) error {

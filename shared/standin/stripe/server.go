@@ -225,10 +225,10 @@ func (s *Server) admit(r *http.Request) *apiError {
 
 // answer runs the endpoint, once for each Idempotency-Key.
 func (c *request) answer(e endpoint, fault Fault) (status int, body []byte, replayed bool) {
-	print := c.fingerprint()
+	asked := c.fingerprint()
 	c.mu.Lock()
 	if c.key != "" {
-		status, body, found := c.repeated(print)
+		status, body, found := c.repeated(asked)
 		if found {
 			c.note(status, true)
 			c.mu.Unlock()
@@ -257,7 +257,7 @@ func (c *request) answer(e endpoint, fault Fault) (status int, body []byte, repl
 		delete(c.running, c.key)
 		// What was refused before it began may be tried again with the same key.
 		if fail == nil || fail.Type == cardError {
-			c.s.Keys[c.key] = &kept{Print: print, Status: status, Body: body, At: c.now().Unix()}
+			c.s.Keys[c.key] = &kept{Print: asked, Status: status, Body: body, At: c.now().Unix()}
 		}
 	}
 	c.note(status, false)
@@ -288,7 +288,7 @@ type kept struct {
 
 // repeated gives the answer of an earlier request with the same key, or why
 // there is none.
-func (c *request) repeated(print string) (int, []byte, bool) {
+func (c *request) repeated(asked string) (int, []byte, bool) {
 	if c.running[c.key] {
 		e := &apiError{status: http.StatusConflict, Type: "idempotency_error", Code: "idempotency_key_in_use",
 			Message: "There is currently another in-progress request using this Idempotency-Key."}
@@ -301,7 +301,7 @@ func (c *request) repeated(print string) (int, []byte, bool) {
 	case c.now().Unix()-k.At > keyLife:
 		delete(c.s.Keys, c.key)
 		return 0, nil, false
-	case k.Print != print:
+	case k.Print != asked:
 		e := &apiError{status: http.StatusBadRequest, Type: "idempotency_error",
 			Message: "Keys for idempotent requests can only be used with the same parameters they were first used with."}
 		return e.status, e.body(), true

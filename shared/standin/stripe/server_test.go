@@ -48,10 +48,10 @@ func open(t *testing.T, opts ...stripe.Option) *world {
 		}
 	})
 	w.API = client.New(stripe.Key, &api.Backends{API: api.GetBackendWithConfig(api.APIBackend, &api.BackendConfig{
-		URL: api.String(w.http.URL), LeveledLogger: quiet{}, MaxNetworkRetries: api.Int64(0), HTTPClient: w.http.Client(),
+		URL: new(w.http.URL), LeveledLogger: quiet{}, MaxNetworkRetries: api.Int64(0), HTTPClient: w.http.Client(),
 	})})
 	for plan, sums := range map[string][2]int64{"pro": {2900, 29000}, "enterprise": {9900, 99000}} {
-		p, err := w.Products.New(&api.ProductParams{ID: api.String("p_" + plan), Name: api.String(plan)})
+		p, err := w.Products.New(&api.ProductParams{ID: new("p_" + plan), Name: new(plan)})
 		if err != nil {
 			if p, err = w.Products.Get("p_"+plan, nil); err != nil {
 				t.Fatal(err)
@@ -59,8 +59,8 @@ func open(t *testing.T, opts ...stripe.Option) *world {
 		}
 		for i, interval := range []string{"month", "year"} {
 			v, err := w.Prices.New(&api.PriceParams{
-				Product: api.String(p.ID), Currency: api.String("usd"), UnitAmount: api.Int64(sums[i]), LookupKey: api.String(plan + "_" + interval), TransferLookupKey: api.Bool(true),
-				Recurring: &api.PriceRecurringParams{Interval: api.String(interval)},
+				Product: new(p.ID), Currency: new("usd"), UnitAmount: new(sums[i]), LookupKey: new(plan + "_" + interval), TransferLookupKey: new(true),
+				Recurring: &api.PriceRecurringParams{Interval: new(interval)},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -100,29 +100,29 @@ func (w *world) customer(t *testing.T, card, clock string) (customer, method str
 	t.Helper()
 	p := &api.CustomerParams{}
 	if clock != "" {
-		p.TestClock = api.String(clock)
+		p.TestClock = new(clock)
 	}
 	c := must(w.Customers.New(p))(t)
-	m := must(w.PaymentMethods.Attach(card, &api.PaymentMethodAttachParams{Customer: api.String(c.ID)}))(t)
-	must(w.Customers.Update(c.ID, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: api.String(m.ID)}}))(t)
+	m := must(w.PaymentMethods.Attach(card, &api.PaymentMethodAttachParams{Customer: new(c.ID)}))(t)
+	must(w.Customers.Update(c.ID, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: new(m.ID)}}))(t)
 	return c.ID, m.ID
 }
 
 func (w *world) subscribe(t *testing.T, customer, price string) *api.Subscription {
 	t.Helper()
-	p := &api.SubscriptionParams{Customer: api.String(customer), Items: []*api.SubscriptionItemsParams{{Price: api.String(w.price[price])}}, PaymentBehavior: api.String("allow_incomplete")}
+	p := &api.SubscriptionParams{Customer: new(customer), Items: []*api.SubscriptionItemsParams{{Price: new(w.price[price])}}, PaymentBehavior: new("allow_incomplete")}
 	p.AddExpand("latest_invoice.payment_intent")
 	return must(w.Subscriptions.New(p))(t)
 }
 
 func (w *world) clock(t *testing.T, at time.Time) string {
 	t.Helper()
-	return must(w.TestHelpersTestClocks.New(&api.TestHelpersTestClockParams{FrozenTime: api.Int64(at.Unix())}))(t).ID
+	return must(w.TestHelpersTestClocks.New(&api.TestHelpersTestClockParams{FrozenTime: new(at.Unix())}))(t).ID
 }
 
 func (w *world) advance(t *testing.T, clock string, to time.Time) {
 	t.Helper()
-	if got := must(w.TestHelpersTestClocks.Advance(clock, &api.TestHelpersTestClockAdvanceParams{FrozenTime: api.Int64(to.Unix())}))(t); got.Status != "advancing" {
+	if got := must(w.TestHelpersTestClocks.Advance(clock, &api.TestHelpersTestClockAdvanceParams{FrozenTime: new(to.Unix())}))(t); got.Status != "advancing" {
 		t.Errorf("a clock that was advanced is %s", got.Status)
 	}
 }
@@ -130,7 +130,7 @@ func (w *world) advance(t *testing.T, clock string, to time.Time) {
 func (w *world) invoices(t *testing.T, customer string) []*api.Invoice {
 	t.Helper()
 	var out []*api.Invoice
-	it := w.Invoices.List(&api.InvoiceListParams{Customer: api.String(customer)})
+	it := w.Invoices.List(&api.InvoiceListParams{Customer: new(customer)})
 	for it.Next() {
 		out = append([]*api.Invoice{it.Invoice()}, out...)
 	}
@@ -150,7 +150,7 @@ func TestRefuses(t *testing.T) {
 	if _, err := w.Customers.New(extra); code(err) != "parameter_unknown" {
 		t.Errorf("an unknown parameter: %v", err)
 	}
-	if _, err := w.Subscriptions.New(&api.SubscriptionParams{Customer: api.String("cus_none"), TrialPeriodDays: api.Int64(7)}); code(err) != "parameter_unknown" {
+	if _, err := w.Subscriptions.New(&api.SubscriptionParams{Customer: new("cus_none"), TrialPeriodDays: api.Int64(7)}); code(err) != "parameter_unknown" {
 		t.Errorf("a parameter that is not done: %v", err)
 	}
 	if _, err := w.Customers.Get("cus_none", nil); code(err) != "resource_missing" {
@@ -185,7 +185,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	var mu sync.Mutex
 	w := open(t, stripe.WithClock(func() time.Time { mu.Lock(); defer mu.Unlock(); return now }))
 	create := func(name string) (*api.Customer, error) {
-		p := &api.CustomerParams{Name: api.String(name)}
+		p := &api.CustomerParams{Name: new(name)}
 		p.SetIdempotencyKey("k")
 		return w.Customers.New(p)
 	}
@@ -219,7 +219,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	}
 	// An answer that is lost on the way has had its effect.
 	w.server.Misbehave(func(*http.Request) stripe.Fault { return stripe.Fault{Lost: true} })
-	p := &api.CustomerParams{Name: api.String("lost")}
+	p := &api.CustomerParams{Name: new("lost")}
 	p.SetIdempotencyKey("lost")
 	if _, err := w.Customers.New(p); err == nil {
 		t.Error("the answer came")
@@ -246,7 +246,7 @@ func TestCards(t *testing.T) {
 			t.Parallel()
 			if tc.attach != "" {
 				c := must(w.Customers.New(&api.CustomerParams{}))(t)
-				if _, err := w.PaymentMethods.Attach(card, &api.PaymentMethodAttachParams{Customer: api.String(c.ID)}); code(err) != tc.attach {
+				if _, err := w.PaymentMethods.Attach(card, &api.PaymentMethodAttachParams{Customer: new(c.ID)}); code(err) != tc.attach {
 					t.Errorf("%v", err)
 				}
 				return
@@ -288,7 +288,7 @@ func TestAuthentication(t *testing.T) {
 	}
 	c := must(w.Customers.New(&api.CustomerParams{}))(t)
 	set := must(w.SetupIntents.New(&api.SetupIntentParams{
-		Customer: api.String(c.ID), PaymentMethod: api.String("pm_card_authenticationRequiredOnSetup"), Confirm: api.Bool(true), Usage: api.String("off_session"), PaymentMethodTypes: api.StringSlice([]string{"card"}),
+		Customer: new(c.ID), PaymentMethod: new("pm_card_authenticationRequiredOnSetup"), Confirm: new(true), Usage: new("off_session"), PaymentMethodTypes: api.StringSlice([]string{"card"}),
 	}))(t)
 	if set.Status != "requires_action" || !w.server.Authenticate(set.ClientSecret, true) || w.server.Authenticate(set.ClientSecret, true) {
 		t.Errorf("%+v", set)
@@ -320,12 +320,13 @@ func TestPeriods(t *testing.T) {
 			t.Errorf("%s %d", inv.Status, inv.AmountPaid)
 		}
 	}
-	bad := must(w.PaymentMethods.Attach("pm_card_chargeCustomerFail", &api.PaymentMethodAttachParams{Customer: api.String(customer)}))(t)
-	must(w.Customers.Update(customer, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: api.String(bad.ID)}}))(t)
+	bad := must(w.PaymentMethods.Attach("pm_card_chargeCustomerFail", &api.PaymentMethodAttachParams{Customer: new(customer)}))(t)
+	must(w.Customers.Update(customer, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: new(bad.ID)}}))(t)
 	must(w.PaymentMethods.Detach(method, nil))(t)
 	end := time.Unix(must(w.Subscriptions.Get(sub.ID, nil))(t).CurrentPeriodEnd, 0)
+	const day = 24 * time.Hour
 	for i, want := range []string{"past_due", "past_due", "past_due", "canceled"} {
-		end = end.Add([]time.Duration{2, 3 * 24, 5 * 24, 7 * 24}[i] * time.Hour)
+		end = end.Add([]time.Duration{2 * time.Hour, 3 * day, 5 * day, 7 * day}[i])
 		w.advance(t, clock, end)
 		if got := must(w.Subscriptions.Get(sub.ID, nil))(t); string(got.Status) != want {
 			t.Fatalf("after %d attempts: %s", i+1, got.Status)
@@ -357,12 +358,12 @@ func TestUpgrade(t *testing.T) {
 			clock := w.clock(t, start)
 			customer, _ := w.customer(t, "pm_card_visa", clock)
 			sub := w.subscribe(t, customer, "pro_month")
-			m := must(w.PaymentMethods.Attach(tc.card, &api.PaymentMethodAttachParams{Customer: api.String(customer)}))(t)
-			must(w.Customers.Update(customer, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: api.String(m.ID)}}))(t)
+			m := must(w.PaymentMethods.Attach(tc.card, &api.PaymentMethodAttachParams{Customer: new(customer)}))(t)
+			must(w.Customers.Update(customer, &api.CustomerParams{InvoiceSettings: &api.CustomerInvoiceSettingsParams{DefaultPaymentMethod: new(m.ID)}}))(t)
 			w.advance(t, clock, start.AddDate(0, 0, 10))
 			p := &api.SubscriptionParams{
-				Items:             []*api.SubscriptionItemsParams{{ID: api.String(sub.Items.Data[0].ID), Price: api.String(w.price[tc.to])}},
-				ProrationBehavior: api.String("always_invoice"), PaymentBehavior: api.String("pending_if_incomplete"),
+				Items:             []*api.SubscriptionItemsParams{{ID: new(sub.Items.Data[0].ID), Price: new(w.price[tc.to])}},
+				ProrationBehavior: new("always_invoice"), PaymentBehavior: new("pending_if_incomplete"),
 			}
 			p.AddExpand("latest_invoice.payment_intent")
 			got := must(w.Subscriptions.Update(sub.ID, p))(t)
@@ -400,23 +401,23 @@ func TestSchedule(t *testing.T) {
 	customer, _ := w.customer(t, "pm_card_visa", clock)
 	sub := w.subscribe(t, customer, "enterprise_year")
 	plan := func() *api.SubscriptionSchedule {
-		v := must(w.SubscriptionSchedules.New(&api.SubscriptionScheduleParams{FromSubscription: api.String(sub.ID)}))(t)
+		v := must(w.SubscriptionSchedules.New(&api.SubscriptionScheduleParams{FromSubscription: new(sub.ID)}))(t)
 		now := v.Phases[0]
 		return must(w.SubscriptionSchedules.Update(v.ID, &api.SubscriptionScheduleParams{
-			EndBehavior: api.String("release"), ProrationBehavior: api.String("none"),
+			EndBehavior: new("release"), ProrationBehavior: new("none"),
 			Phases: []*api.SubscriptionSchedulePhaseParams{
-				{StartDate: api.Int64(now.StartDate), EndDate: api.Int64(now.EndDate), Items: []*api.SubscriptionSchedulePhaseItemParams{{Price: api.String(now.Items[0].Price.ID)}}},
-				{Iterations: api.Int64(1), Items: []*api.SubscriptionSchedulePhaseItemParams{{Price: api.String(w.price["pro_month"])}}},
+				{StartDate: new(now.StartDate), EndDate: new(now.EndDate), Items: []*api.SubscriptionSchedulePhaseItemParams{{Price: new(now.Items[0].Price.ID)}}},
+				{Iterations: api.Int64(1), Items: []*api.SubscriptionSchedulePhaseItemParams{{Price: new(w.price["pro_month"])}}},
 			},
 		}))(t)
 	}
 	v := plan()
-	if _, err := w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: api.Bool(true)}); err == nil {
+	if _, err := w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: new(true)}); err == nil {
 		t.Error("canceled under a schedule")
 	}
 	must(w.SubscriptionSchedules.Release(v.ID, nil))(t)
-	must(w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: api.Bool(true)}))(t)
-	must(w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: api.Bool(false)}))(t)
+	must(w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: new(true)}))(t)
+	must(w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: new(false)}))(t)
 	plan()
 	w.advance(t, clock, start.AddDate(1, 0, 0).Add(2*time.Hour))
 	got := must(w.Subscriptions.Get(sub.ID, nil))(t)
@@ -427,7 +428,7 @@ func TestSchedule(t *testing.T) {
 	if got = must(w.Subscriptions.Get(sub.ID, nil))(t); got.Schedule != nil {
 		t.Error("the schedule holds on")
 	}
-	must(w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: api.Bool(true)}))(t)
+	must(w.Subscriptions.Update(sub.ID, &api.SubscriptionParams{CancelAtPeriodEnd: new(true)}))(t)
 	w.advance(t, clock, time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC))
 	if got = must(w.Subscriptions.Get(sub.ID, nil))(t); got.Status != "canceled" {
 		t.Errorf("%s", got.Status)
@@ -498,8 +499,8 @@ func TestWebhooks(t *testing.T) {
 	if got["payment_method.attached"] != 0 {
 		t.Error("what was to be lost arrived")
 	}
-	made := must(w.WebhookEndpoints.New(&api.WebhookEndpointParams{URL: api.String("https://example.com/"), EnabledEvents: api.StringSlice([]string{"invoice.paid"}), APIVersion: api.String(stripe.Version)}))(t)
-	if made.Secret == "" || must(w.WebhookEndpoints.Update(made.ID, &api.WebhookEndpointParams{Disabled: api.Bool(true)}))(t).Status != "disabled" {
+	made := must(w.WebhookEndpoints.New(&api.WebhookEndpointParams{URL: new("https://example.com/"), EnabledEvents: api.StringSlice([]string{"invoice.paid"}), APIVersion: api.String(stripe.Version)}))(t)
+	if made.Secret == "" || must(w.WebhookEndpoints.Update(made.ID, &api.WebhookEndpointParams{Disabled: new(true)}))(t).Status != "disabled" {
 		t.Errorf("%+v", made)
 	}
 }
@@ -510,12 +511,12 @@ func TestMeters(t *testing.T) {
 	w := open(t)
 	customer, _ := w.customer(t, "pm_card_visa", "")
 	m := must(w.BillingMeters.New(&api.BillingMeterParams{
-		EventName: api.String("api_requests"), DisplayName: api.String("API requests"), DefaultAggregation: &api.BillingMeterDefaultAggregationParams{Formula: api.String("sum")},
+		EventName: new("api_requests"), DisplayName: new("API requests"), DefaultAggregation: &api.BillingMeterDefaultAggregationParams{Formula: new("sum")},
 	}))(t)
 	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
 	send := func(id, value string, at time.Time) error {
 		_, err := w.BillingMeterEvents.New(&api.BillingMeterEventParams{
-			EventName: api.String("api_requests"), Identifier: api.String(id), Timestamp: api.Int64(at.Unix()), Payload: map[string]string{"stripe_customer_id": customer, "value": value},
+			EventName: new("api_requests"), Identifier: new(id), Timestamp: new(at.Unix()), Payload: map[string]string{"stripe_customer_id": customer, "value": value},
 		})
 		return err
 	}
@@ -530,7 +531,7 @@ func TestMeters(t *testing.T) {
 		}
 	}
 	it := w.BillingMeterEventSummaries.List(&api.BillingMeterEventSummaryListParams{
-		ID: api.String(m.ID), Customer: api.String(customer), StartTime: api.Int64(day.Unix()), EndTime: api.Int64(day.AddDate(0, 0, 1).Unix()), ValueGroupingWindow: api.String("day"),
+		ID: new(m.ID), Customer: new(customer), StartTime: new(day.Unix()), EndTime: new(day.AddDate(0, 0, 1).Unix()), ValueGroupingWindow: new("day"),
 	})
 	if !it.Next() || it.BillingMeterEventSummary().AggregatedValue != 42 || it.Next() {
 		t.Errorf("%v", it.Err())

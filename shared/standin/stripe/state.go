@@ -51,7 +51,7 @@ func loadState(file string) (*state, error) {
 	if file == "" {
 		return s, nil
 	}
-	b, err := os.ReadFile(file) //nolint:gosec // a file of ours
+	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
