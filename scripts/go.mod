@@ -67,6 +67,9 @@ require (
 	github.com/coditect/platform/functions/mailer v0.0.0 // indirect
 	github.com/coditect/platform/functions/membersync v0.0.0 // indirect
 	github.com/coditect/platform/functions/reporter v0.0.0 // indirect
+	github.com/coditect/platform/functions/stripeevents v0.0.0 // indirect
+	github.com/coditect/platform/functions/stripewebhook v0.0.0 // indirect
+	github.com/coditect/platform/schedulers/billingsync v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/dailysummary v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/domaincheck v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/retention v0.0.0 // indirect

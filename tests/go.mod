@@ -71,8 +71,11 @@ require (
 	github.com/coditect/platform/functions/billing v0.0.0 // indirect
 	github.com/coditect/platform/functions/jobs v0.0.0 // indirect
 	github.com/coditect/platform/functions/projects v0.0.0 // indirect
+	github.com/coditect/platform/functions/stripeevents v0.0.0 // indirect
+	github.com/coditect/platform/functions/stripewebhook v0.0.0 // indirect
 	github.com/coditect/platform/functions/tenants v0.0.0 // indirect
 	github.com/coditect/platform/functions/users v0.0.0 // indirect
+	github.com/coditect/platform/schedulers/billingsync v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/dailysummary v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/domaincheck v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/retention v0.0.0 // indirect

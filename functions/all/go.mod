@@ -51,6 +51,7 @@ require (
 	github.com/google/wire v0.7.0 // indirect
 	github.com/planetscale/vtprotobuf v0.6.1-0.20240319094008-0393e58bdf10 // indirect
 	github.com/spiffe/go-spiffe/v2 v2.8.1 // indirect
+	github.com/stripe/stripe-go/v76 v76.25.0 // indirect
 	github.com/wneessen/go-mail v0.8.1 // indirect
 	go.opencensus.io v0.24.0 // indirect
 	go.opentelemetry.io/contrib/detectors/gcp v1.46.0 // indirect
@@ -70,11 +71,15 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cloudevents/sdk-go/v2 v2.15.2 // indirect
 	github.com/coditect/platform/functions/attachments v0.0.0
+	github.com/coditect/platform/functions/billing v0.0.0
 	github.com/coditect/platform/functions/exporter v0.0.0
 	github.com/coditect/platform/functions/jobs v0.0.0
 	github.com/coditect/platform/functions/mailer v0.0.0
 	github.com/coditect/platform/functions/membersync v0.0.0
 	github.com/coditect/platform/functions/reporter v0.0.0
+	github.com/coditect/platform/functions/stripeevents v0.0.0
+	github.com/coditect/platform/functions/stripewebhook v0.0.0
+	github.com/coditect/platform/schedulers/billingsync v0.0.0
 	github.com/coditect/platform/schedulers/dailysummary v0.0.0
 	github.com/coditect/platform/schedulers/domaincheck v0.0.0
 	github.com/coditect/platform/schedulers/outboxrelay v0.0.0
@@ -132,10 +137,6 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	github.com/coditect/platform/functions/billing v0.0.0
-	github.com/coditect/platform/schedulers/billingsync v0.0.0
-	github.com/coditect/platform/functions/stripeevents v0.0.0
-	github.com/coditect/platform/functions/stripewebhook v0.0.0
 )
 
 replace (
