@@ -80,7 +80,7 @@ func (s *service) addMethod(ctx context.Context, by identity.Caller, in *addMeth
 	}
 	id := setup.PaymentMethod.ID
 	if i := slices.IndexFunc(state.Methods, func(m payment.Method) bool { return m.ID == id }); i >= 0 {
-		return api.NewValue(added(state.Methods[i])), nil
+		return api.NewValue(added(state.Methods[i])).At("/api/v1/billing/payment-method/" + id + "/"), nil
 	}
 	return api.NewValue(Added{Status: requiresAction, ClientSecret: setup.ClientSecret, ID: id}).As(http.StatusOK), nil
 }

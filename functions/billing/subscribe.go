@@ -57,7 +57,7 @@ func (s *service) subscribe(ctx context.Context, by identity.Caller, in *subscri
 	if secret := waits(state, asked); secret != "" {
 		return api.NewValue(asking(row, secret)).As(http.StatusOK), nil
 	}
-	return api.NewValue(changed(row)), nil
+	return api.NewValue(changed(row)).At("/api/v1/billing/subscription/"), nil
 }
 
 // waits gives the client secret when the subscription's payment still waits for

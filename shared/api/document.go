@@ -292,6 +292,13 @@ func (o Operation) finish(doc *huma.Operation) {
 			}
 		}
 	}
+	if doc.RequestBody != nil && o.shape.raw {
+		// huma takes bytes for a file; these are JSON whose bytes are signed.
+		doc.RequestBody.Content = map[string]*huma.MediaType{}
+		for _, kind := range o.mediaTypes() {
+			doc.RequestBody.Content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}, Example: o.RequestExample}
+		}
+	}
 	for _, e := range o.conventional() {
 		r := doc.Responses[strconv.Itoa(problem.Status(e.Kind))]
 		media := r.Content[problem.MediaType]

@@ -88,6 +88,12 @@ func Accepted[T any](location string, body T) *Value[T] {
 	return &Value[T]{Body: body, location: location}
 }
 
+// At tells where what was made is, as a 201 does.
+func (v *Value[T]) At(location string) *Value[T] {
+	v.location = location
+	return v
+}
+
 // As answers with another status than the Spec's, its Also.
 func (v *Value[T]) As(status int) *Value[T] {
 	v.status = status
