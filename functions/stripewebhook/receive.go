@@ -24,6 +24,10 @@ var receiveSpec = api.Spec{
 	Summary:     "Take an event of Stripe",
 	Description: "Signed by Stripe over the body as it is (`Stripe-Signature`). An event is taken once by its id; what it leads to follows.",
 	Public:      true, Status: http.StatusOK, MaxBody: maxBody, Accepts: []string{"application/json"},
+	RequestExample: map[string]any{
+		"id": "evt_1PGnkL2eZvKYlo2C0example", "object": "event", "type": "invoice.payment_succeeded", "api_version": "2023-10-16", "created": 1_800_000_000,
+		"data": map[string]any{"object": map[string]any{"id": "in_1PGnkL2eZvKYlo2C0example", "object": "invoice", "customer": "cus_example"}},
+	},
 	Errors: []errs.Error{*signature.Err, *errEvent}, ResponseExample: Received{Received: true},
 }
 
