@@ -16,7 +16,8 @@ import (
 // later, each with the reason. An operation that is not among them and leaves no
 // activity fails TestEveryChangeIsTold.
 var untold = map[string]string{
-	"refresh": "a session goes on: its beginning and its end are told",
+	"refresh":              "a session goes on: its beginning and its end are told",
+	"receive-stripe-event": "it is kept and no more: what it leads to is told by stripeevents, with the change",
 }
 
 // told is a row of activity: of the tenant, or of the person's own account.
