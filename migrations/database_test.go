@@ -141,6 +141,13 @@ func in(t *testing.T, c *pgx.Conn, tenant, user, claim string, do func(pgx.Tx)) 
 // fill puts the rows of testdata for tenants and persons A and B, as the owner.
 func fill(t *testing.T, d database) {
 	t.Helper()
+	fillAt(t, d, func(string) bool { return true })
+}
+
+// fillAt runs those statements of the fixtures that wanted names: a schema that
+// is not the newest lacks tables.
+func fillAt(t *testing.T, d database, wanted func(statement string) bool) {
+	t.Helper()
 	c := open(t, d.migrator)
 	for file, keys := range map[string][2][2]string{
 		"testdata/tenant.sql": {{tenantA, personA}, {tenantB, personB}},
@@ -150,8 +157,14 @@ func fill(t *testing.T, d database) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var kept strings.Builder
+		for line := range strings.Lines(string(body)) {
+			if !strings.HasPrefix(line, "insert into ") || wanted(line) {
+				kept.WriteString(line)
+			}
+		}
 		for _, k := range keys {
-			exec(t, c, strings.NewReplacer("$T", k[0], "$U", k[1]).Replace(string(body)))
+			exec(t, c, strings.NewReplacer("$T", k[0], "$U", k[1]).Replace(kept.String()))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package migrations
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -26,7 +27,15 @@ func TestNoMigrationLocksAMillionRowsForASecond(t *testing.T) {
 	if err := r.up(t.Context(), d.migrator); err != nil {
 		t.Fatal(err)
 	}
-	fill(t, d)
+	c := open(t, d.migrator)
+	fillAt(t, d, func(statement string) bool {
+		table, _, _ := strings.Cut(strings.TrimPrefix(statement, "insert into "), " ")
+		var there bool
+		if err := c.QueryRow(t.Context(), `select to_regclass($1) is not null`, table).Scan(&there); err != nil {
+			t.Fatal(err)
+		}
+		return there // the others come with a later migration
+	})
 	if newer := all[min(baseline, len(all)):]; len(newer) > 0 {
 		crowd(t, d, rowsOfALargeTable)
 		for _, name := range newer {
