@@ -31,6 +31,10 @@ func (s *scene) pays(t testing.TB, how string) {
 	check(it.Err())
 	s.card(t)
 	if how == "nothing" {
+		var plan string
+		s.Scan(t, `select plan from app.organizations where tenant_id = $1`, []any{s.owner.TenantID}, &plan)
+		w.Sync(t, s.Env, s.owner)
+		s.SQL(t, `update app.organizations set plan = $2 where tenant_id = $1`, s.owner.TenantID, plan) // the limits stay
 		return
 	}
 	backend, key, err := w.Client.Use(t.Context())

@@ -137,6 +137,10 @@ func TestTrapT45EveryEditOnOneVersion(t *testing.T) {
 			in.Header = with(in.Header, "If-Match", tag)
 			won := 0
 			for _, r := range home.atOnce(t, 8, in) {
+				if strings.HasPrefix(op.Path, "/api/v1/billing/") && r.Status == http.StatusConflict {
+					r.WantCode(t, http.StatusConflict, "billing_busy")
+					r = home.Send(t, in) // as it is told
+				}
 				switch {
 				case r.Status == op.Status:
 					won++

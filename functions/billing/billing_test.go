@@ -13,7 +13,6 @@ import (
 	api "github.com/stripe/stripe-go/v76"
 
 	"github.com/coditect/platform/shared/config"
-	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/payment"
@@ -74,18 +73,7 @@ func pro(card string) body {
 // sync does what the webhook does in the end.
 func (f *fixture) sync(t *testing.T) payment.Row {
 	t.Helper()
-	d, err := db.Open(db.Config{URL: config.Secret(f.Vars["DATABASE_URL"])}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	_, row, err := f.stripe.Client.Sync(t.Context(), d, f.owner.Principal, "", func(fn func(*db.Tx) error) error {
-		return db.Note(t.Context(), d, f.owner.Principal, fn)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return row
+	return f.stripe.Sync(t, f.Env, f.owner)
 }
 
 func (f *fixture) plan(t *testing.T) (plan string) {

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -64,7 +65,8 @@ func (s *service) change(ctx context.Context, by identity.Caller, act func(conte
 	// What is written on the way is apart from the answer, which is kept last:
 	// no transaction stays open while Stripe is asked.
 	row, state, err := c.run(idempotency.Apart(ctx), act)
-	if idempotency.Current(ctx) != nil && errs.KindOf(err) != errs.Unavailable {
+	waits := errors.Is(err, errBusy) || errors.Is(err, idempotency.ErrInFlight)
+	if idempotency.Current(ctx) != nil && errs.KindOf(err) != errs.Unavailable && !waits {
 		if kept := db.Note(ctx, s.db, by.Principal, func(*db.Tx) error { return nil }); kept != nil {
 			return payment.Row{}, nil, kept
 		}
@@ -190,17 +192,21 @@ func (c *change) customer(ctx context.Context) error {
 // take makes this the one change that is under way.
 func (c *change) take(ctx context.Context) error {
 	var taken *db.Tag
+	var holder *db.Row[string]
 	err := db.Note(ctx, c.s.db, c.by.Principal, func(tx *db.Tx) error {
-		taken = takeBusy(tx, c.key, busyFor)
+		taken, holder = takeBusy(tx, c.key, busyFor), busyWith(tx)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if taken.Affected() == 0 {
-		return errBusy
+	if taken.Affected() > 0 {
+		return nil
 	}
-	return nil
+	if key, err := holder.Value(); err != nil || key == c.key {
+		return cmp.Or(err, error(idempotency.ErrInFlight)) // this very request, sent before
+	}
+	return errBusy
 }
 
 func (c *change) release(ctx context.Context) error {

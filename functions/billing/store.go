@@ -35,6 +35,11 @@ func takeBusy(tx *db.Tx, key string, life time.Duration) *db.Tag {
 		where tenant_id = $1 and (busy_until is null or busy_until <= now())`, tx.Tenant(), key, life)
 }
 
+// busyWith is the key of the change that is under way.
+func busyWith(tx *db.Tx) *db.Row[string] {
+	return db.One(tx, pgx.RowTo[string], `select coalesce(busy_key, '') from app.subscriptions where tenant_id = $1`, tx.Tenant())
+}
+
 func releaseBusy(tx *db.Tx, key string) {
 	db.Exec(tx, `update app.subscriptions set busy_key = null, busy_until = null where tenant_id = $1 and busy_key = $2`, tx.Tenant(), key)
 }

@@ -129,7 +129,8 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 			callers[i] = n
 		}
 		perSecond := float64(noise.PerMinute) * excess / 60
-		shouting.Go(func() { shouted = load.Open(ctx, router.Host(), callers, perSecond, w) })
+		unseen := w // nothing is read beside it
+		shouting.Go(func() { shouted = load.Open(ctx, router.Host(), callers, perSecond, unseen) })
 	}
 	w.Begin, w.End = func() { read(watched, before) }, func() { read(watched, after); weigh(watched, r.PSS) }
 	result := load.Open(ctx, router.Host(), others, r.Rate, w)

@@ -8,7 +8,8 @@ import (
 )
 
 // Open sends requests at a fixed rate a second, whether or not earlier ones
-// are answered, as far as there are callers. A request whose time has come while all
+// are answered, as far as there are callers, for the window's length, or longer
+// until one was due in it. A request whose time has come while all
 // callers wait is timed from when it was due, not from when it was sent: a
 // server that stalls does not slow down its own examination (the coordinated
 // omission of Gil Tene's "How NOT to Measure Latency"). One whose caller was
@@ -20,7 +21,8 @@ func Open(ctx context.Context, address string, callers []Caller, rate float64, w
 	deadline := w.deadline()
 	began := time.Now()
 	from := began.Add(w.Warm)
-	until := from.Add(w.Length)
+	length := max(w.Length, time.Duration(2/rate*float64(time.Second)))
+	until := from.Add(length)
 	var working sync.WaitGroup
 	for i, caller := range callers {
 		working.Go(func() {
@@ -52,7 +54,7 @@ func Open(ctx context.Context, address string, callers []Caller, rate float64, w
 	}
 	wait(ctx, w.Warm)
 	call(w.Begin)
-	wait(ctx, w.Length)
+	wait(ctx, length)
 	call(w.End)
 	working.Wait()
 	return join(parts, time.Since(from))

@@ -16,14 +16,15 @@ type Config struct {
 	System   config.Secret `env:"SYSTEM_DATABASE_URL"`
 	Migrate  config.Secret `env:"MIGRATE_DATABASE_URL"`
 
-	Redis   config.Secret `env:"REDIS_URL"`
-	Secrets string        `env:"SECRETS_ENDPOINT"`  // host:port of Secret Manager's API
-	Tasks   string        `env:"TASKS_ENDPOINT"`    // host:port of Cloud Tasks' API
-	PubSub  string        `env:"PUBSUB_ENDPOINT"`   // host:port of Pub/Sub's API
-	Objects string        `env:"OBJECTS_URL"`       // of a bucket
-	Mail    string        `env:"MAIL_URL"`          // of a mail server
-	Stripe  config.Secret `env:"STRIPE_SECRET_KEY"` // of an account, best a test one
-	Project string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
+	Redis     config.Secret `env:"REDIS_URL"`
+	Secrets   string        `env:"SECRETS_ENDPOINT"`  // host:port of Secret Manager's API
+	Tasks     string        `env:"TASKS_ENDPOINT"`    // host:port of Cloud Tasks' API
+	PubSub    string        `env:"PUBSUB_ENDPOINT"`   // host:port of Pub/Sub's API
+	Objects   string        `env:"OBJECTS_URL"`       // of a bucket
+	Mail      string        `env:"MAIL_URL"`          // of a mail server
+	Stripe    config.Secret `env:"STRIPE_SECRET_KEY"` // of an account, best a test one
+	StripeURL string        `env:"STRIPE_API_URL"`    // of a server that is there already
+	Project   string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
 
 	// Ports of embedded parts; 0 chooses and remembers.
 	PostgresPort  int `env:"PG_PORT"`

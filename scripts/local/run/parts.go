@@ -88,7 +88,7 @@ func (p *parts) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if p.cfg.Stripe.Reveal() == "" {
+	if p.cfg.Stripe.Reveal() == "" && p.cfg.StripeURL == "" {
 		if err := p.startStripe(ctx, ports); err != nil {
 			return err
 		}

@@ -12,6 +12,8 @@ import (
 	api "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/client"
 
+	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/payment"
 	"github.com/coditect/platform/shared/payment/catalog"
@@ -73,4 +75,22 @@ func New(t testing.TB, e *functest.Env, opts ...stripe.Option) *World {
 		e.Vars["STRIPE_TIMEOUT"] = "20s"
 	}
 	return w
+}
+
+// Sync makes the rows of a person's tenant equal to what Stripe has, as the
+// webhooks do in the end.
+func (w *World) Sync(t testing.TB, e *functest.Env, by functest.Person) payment.Row {
+	t.Helper()
+	d, err := db.Open(db.Config{URL: config.Secret(e.Vars["DATABASE_URL"])}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	_, row, err := w.Client.Sync(t.Context(), d, by.Principal, "", func(fn func(*db.Tx) error) error {
+		return db.Note(t.Context(), d, by.Principal, fn)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
 }
