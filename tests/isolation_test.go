@@ -24,6 +24,9 @@ import (
 	"github.com/coditect/platform/tests/platform"
 )
 
+// atATime is how many operations of the platform are tried beside each other.
+const atATime = 8
+
 // TestStatementsHoldWithoutRowSecurity runs every operation of one tenant as a
 // role that bypasses row-level security, with the ids of another: what keeps
 // them apart then is what the statements say, and nothing else.
@@ -34,8 +37,8 @@ func TestStatementsHoldWithoutRowSecurity(t *testing.T) {
 	p := platform.Mount(t, e, func(vars map[string]string) { vars["DATABASE_URL"] = e.Database.SystemURL })
 	home, foreign := stage(t, p), stage(t, p)
 	before := foreign.rows(t)
-	intrude := func(as *scene, op api.Operation) {
-		r := p.Send(t, intrusion(t, as, foreign, op))
+	intrude := func(in functest.Request, op api.Operation) {
+		r := p.Send(t, in)
 		if tells(r, foreign) {
 			t.Errorf("%s %s told of a foreign row: %d %s", op.Method, op.Path, r.Status, r.Body)
 		}
@@ -44,18 +47,27 @@ func TestStatementsHoldWithoutRowSecurity(t *testing.T) {
 		}
 	}
 	var wg sync.WaitGroup
-	var last []func()
+	turns := make(chan struct{}, atATime)
+	var tries, last []func()
 	for _, op := range public(t) {
 		if op.Public {
 			continue
 		}
 		if slices.Contains(endings, op.ID) {
-			last = append(last, func() { intrude(stage(t, p), op) })
+			last = append(last, func() { intrude(intrusion(t, stage(t, p), foreign, op), op) })
 			continue
 		}
 		as := *home
 		as.signIn(t) // a session of its own, as some operations end theirs
-		wg.Go(func() { intrude(&as, op) })
+		in := intrusion(t, &as, foreign, op) // which may make rows for it
+		tries = append(tries, func() { intrude(in, op) })
+	}
+	for _, try := range tries {
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			try()
+		})
 	}
 	wg.Wait()
 	for _, do := range last {
@@ -113,8 +125,13 @@ func TestRowSecurityHoldsWithoutStatements(t *testing.T) {
 	}
 	before := victim.rows(t)
 	var wg sync.WaitGroup
+	turns := make(chan struct{}, atATime)
 	for _, attempt := range attempts {
-		wg.Go(attempt)
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			attempt()
+		})
 	}
 	wg.Wait()
 	if proxy.changed.Load() == 0 {

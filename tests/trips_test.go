@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/coditect/platform/functions/all"
+	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/identity"
@@ -82,32 +83,44 @@ func TestRoundTrips(t *testing.T) {
 				continue
 			}
 			t.Run(named(op), func(t *testing.T) {
-				home.objects(t, home.owner)
-				warm := home.request(t, op)
-				first := p.Do(t, handler, warm)
-				home.objects(t, home.owner)
-				in := home.request(t, op)
-				if op.ID == "refresh" { // the same person again, whose rights are known by now
-					in.Body = map[string]any{"refresh_token": first.String(t, "refresh_token")}
+				// Rights are asked for again after five seconds, which a busy
+				// machine can let pass between the warming and the counting.
+				for again := 2; ; again-- {
+					rows, keys := home.trips(t, op, handler)
+					t.Logf("PostgreSQL %d, Redis %d", rows, keys)
+					most, mostKeys := budget(op.Method, op.ID), max(redisExchanges[op.ID], 1)
+					if rows <= most && keys <= mostKeys {
+						return
+					}
+					if again == 0 {
+						t.Fatalf("%d round trips to PostgreSQL, at most %d; %d to Redis, at most %d", rows, most, keys, mostKeys)
+					}
 				}
-				for _, path := range []string{"/api/v1/tenants/me/", "/api/v1/users/"} { // whichever it serves: rights that the first one dropped
-					p.Do(t, handler, functest.Request{Method: http.MethodGet, Path: path, Token: in.Token})
-				}
-				ctx, count := trips.Count(t.Context())
-				in.Context = ctx
-				if r := p.Do(t, handler, in); r.Status != op.Status {
-					t.Fatalf("%d %s", r.Status, r.Body)
-				}
-				if got, want := count.Postgres(), budget(op.Method, op.ID); got > want {
-					t.Errorf("%d round trips to PostgreSQL, at most %d", got, want)
-				}
-				if got, want := count.Redis(), max(redisExchanges[op.ID], 1); got > want {
-					t.Errorf("%d round trips to Redis, at most %d", got, want)
-				}
-				t.Logf("PostgreSQL %d, Redis %d", count.Postgres(), count.Redis())
 			})
 		}
 	}
+}
+
+// trips are the round trips to PostgreSQL and to Redis of an operation whose
+// caches are warm.
+func (s *scene) trips(t *testing.T, op api.Operation, handler http.Handler) (postgres, redis int) {
+	t.Helper()
+	s.objects(t, s.owner)
+	first := s.Do(t, handler, s.request(t, op))
+	s.objects(t, s.owner)
+	in := s.request(t, op)
+	if op.ID == "refresh" { // the same person again, whose rights are known by now
+		in.Body = map[string]any{"refresh_token": first.String(t, "refresh_token")}
+	}
+	for _, path := range []string{"/api/v1/tenants/me/", "/api/v1/users/"} { // whichever it serves: rights that the first one dropped
+		s.Do(t, handler, functest.Request{Method: http.MethodGet, Path: path, Token: in.Token})
+	}
+	ctx, count := trips.Count(t.Context())
+	in.Context = ctx
+	if r := s.Do(t, handler, in); r.Status != op.Status {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	return count.Postgres(), count.Redis()
 }
 
 // TestCreationIsOneRoundTrip holds creating to one exchange, checks included.

@@ -81,7 +81,7 @@ func New(t testing.TB, e *functest.Env, opts ...stripe.Option) *World {
 // webhooks do in the end.
 func (w *World) Sync(t testing.TB, e *functest.Env, by functest.Person) payment.Row {
 	t.Helper()
-	d, err := db.Open(db.Config{URL: config.Secret(e.Vars["DATABASE_URL"])}, nil)
+	d, err := db.Open(db.Config{URL: config.Secret(e.Database.URL)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
