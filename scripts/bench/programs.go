@@ -33,6 +33,10 @@ var limits = []string{
 	"REFRESH_PER_MINUTE=1000000", "REFRESH_IP_PER_MINUTE=1000000",
 }
 
+// single gives a process of the platform, and F in its place, the one CPU that an
+// instance is deployed with (resources.cpu of functions.json).
+const single = "GOMAXPROCS=1"
+
 // programs builds the functions as they are deployed, or takes our own roles.
 func (p *platform) programs(ctx context.Context) ([]program, error) {
 	var out []program
@@ -76,7 +80,7 @@ func (p *platform) shared() []string {
 	for _, name := range []string{"REDIS_URL", "SECRETS_DIR", "SECRETS_ENDPOINT", "GOOGLE_CLOUD_PROJECT", "TOKEN_ISSUER", "JWKS_URL"} {
 		env = append(env, name+"="+p.env(name))
 	}
-	return append(env, "HOST=127.0.0.1")
+	return append(env, "HOST=127.0.0.1", single)
 }
 
 func (p *platform) functionSpec(f program) spawn.Spec {
@@ -130,11 +134,10 @@ func (p *platform) startPeers(ctx context.Context) (err error) {
 		child, err = p.group.Start(ctx, spawn.Spec{Name: name, Args: []string{p.o.Self, peer.Word, name}, Env: append(env, p.profiled(name)...)})
 		return child
 	}
-	p.floor = start("floor", "DATABASE_URL="+p.env("DATABASE_URL"), "BENCH_EXCHANGES="+file, "BENCH_CONNS="+strconv.Itoa(int(pool.MaxConns)))
+	p.floor = start("floor", "DATABASE_URL="+p.env("DATABASE_URL"), "BENCH_EXCHANGES="+file, "BENCH_CONNS="+strconv.Itoa(int(pool.MaxConns)), single)
 	if p.backend = start("backend"); err != nil {
 		return err
 	}
-	const single = "GOMAXPROCS=1"
 	upstream := "BENCH_UPSTREAM=" + p.backend.Host()
 	p.proxy = start("proxy", upstream, single)
 	p.checked = start("checked", upstream, single)
@@ -143,9 +146,7 @@ func (p *platform) startPeers(ctx context.Context) (err error) {
 	}
 	// The router before the same backend. Its own questions go to the real
 	// functions.
-	spec := p.routerSpec("edge", p.upstreams(p.backend.URL()))
-	spec.Env = append(spec.Env, single)
-	p.one, err = p.group.Start(ctx, spec)
+	p.one, err = p.group.Start(ctx, p.routerSpec("edge", p.upstreams(p.backend.URL())))
 	return err
 }
 
