@@ -24,6 +24,7 @@ type Config struct {
 	Mail      string        `env:"MAIL_URL"`          // of a mail server
 	Stripe    config.Secret `env:"STRIPE_SECRET_KEY"` // of an account, best a test one
 	StripeURL string        `env:"STRIPE_API_URL"`    // of a server that is there already
+	Resolver  string        `env:"DNS_RESOLVER"`      // host:port, where names of the world are to be proved
 	Project   string        `env:"GOOGLE_CLOUD_PROJECT" envDefault:"local"`
 
 	// Ports of embedded parts; 0 chooses and remembers.
@@ -33,6 +34,7 @@ type Config struct {
 	StandinPort   int `env:"STANDIN_PORT"`
 	MailPort      int `env:"MAIL_PORT"`
 	StripePort    int `env:"STRIPE_PORT"`
+	DNSPort       int `env:"DNS_PORT"` // UDP
 }
 
 // Validate refuses a database that is given in part.
@@ -48,7 +50,7 @@ func (c Config) Validate() error {
 		errs = append(errs, config.Invalid("DATABASE_URL", "SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL go together: give all three, or none to have a database started"))
 	}
 	for name, port := range map[string]int{
-		"PORT": c.Port, "PG_PORT": c.PostgresPort, "PGBOUNCER_PORT": c.PgBouncerPort, "REDIS_PORT": c.RedisPort, "STANDIN_PORT": c.StandinPort, "MAIL_PORT": c.MailPort, "STRIPE_PORT": c.StripePort,
+		"PORT": c.Port, "PG_PORT": c.PostgresPort, "PGBOUNCER_PORT": c.PgBouncerPort, "REDIS_PORT": c.RedisPort, "STANDIN_PORT": c.StandinPort, "MAIL_PORT": c.MailPort, "STRIPE_PORT": c.StripePort, "DNS_PORT": c.DNSPort,
 	} {
 		if port < 0 || port > 65535 {
 			errs = append(errs, config.Invalid(name, "is not a port"))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/coditect/platform/scripts/local/cloud"
+	"github.com/coditect/platform/shared/standin/dns"
 	"github.com/coditect/platform/shared/standin/mailbox"
 	"github.com/coditect/platform/shared/standin/stripe"
 )
@@ -29,6 +30,9 @@ func (p *parts) front(platform *Platform) http.Handler {
 	}
 	if p.mailbox != nil {
 		m.Handle(mailbox.Prefix, p.mailbox.Handler())
+	}
+	if p.dns != nil {
+		m.Handle(dns.Prefix, p.dns.Handler())
 	}
 	if p.stripe != nil {
 		m.Handle(stripe.LocalPath, p.stripe.server.Handler())

@@ -14,6 +14,7 @@ import (
 	"github.com/coditect/platform/scripts/deployables"
 	"github.com/coditect/platform/scripts/local/process"
 	"github.com/coditect/platform/shared/dbtest"
+	"github.com/coditect/platform/shared/standin/dns"
 )
 
 // visitor is somebody with a browser at `make run`.
@@ -147,4 +148,31 @@ func TestInvitationByMail(t *testing.T) {
 		t.Errorf("the project is %v", got)
 	}
 	v.ask(t, http.MethodPost, "/api/v1/users/invitations/accept/", "", body, http.StatusUnprocessableEntity)
+	v.domain(t, owner)
+}
+
+// domain proves a domain by the record that the page of the DNS stand-in sets.
+func (v visitor) domain(t *testing.T, owner string) {
+	t.Helper()
+	const domains = "/api/v1/tenants/me/domains/"
+	made := v.ask(t, http.MethodPost, domains, owner, map[string]any{"domain": "work.acme.example"}, http.StatusCreated)
+	id, _ := made["id"].(string)
+	v.ask(t, http.MethodPost, domains+id+"/verify/", owner, nil, http.StatusConflict)
+	proof, _ := made["verification"].(map[string]any)
+	name, _ := proof["name"].(string)
+	value, _ := proof["value"].(string)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, v.url+dns.Prefix+name+"/", strings.NewReader(value+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = resp.Body.Close(); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("the record was not taken: %d", resp.StatusCode)
+	}
+	if got := v.ask(t, http.MethodPost, domains+id+"/verify/", owner, nil, http.StatusOK); got["status"] != "verified" {
+		t.Errorf("the domain is %v", got)
+	}
 }

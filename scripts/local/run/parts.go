@@ -22,6 +22,7 @@ import (
 	"github.com/coditect/platform/shared/blob"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/secrets/manager"
+	"github.com/coditect/platform/shared/standin/dns"
 	"github.com/coditect/platform/shared/standin/mailbox"
 	"github.com/coditect/platform/shared/standin/objects"
 	"github.com/coditect/platform/shared/standin/stripe"
@@ -38,6 +39,7 @@ const (
 	firstStandin   = 18085
 	firstMail      = 12525
 	firstStripe    = 12111
+	firstDNS       = 15353
 )
 
 // parts are the things that the platform needs around it.
@@ -53,6 +55,7 @@ type parts struct {
 	objects  http.Handler       // nil when given
 	mailbox  *mailbox.Box       // nil when a mail server is given
 	stripe   *stripeAPI         // nil when an account's key is given
+	dns      *dns.Server        // nil when a resolver is given
 }
 
 // lookup is the functions' environment: what was started, else what the person
@@ -93,7 +96,28 @@ func (p *parts) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.cfg.Resolver == "" {
+		if err := p.startDNS(ports); err != nil {
+			return err
+		}
+	}
 	return p.startCloud(ctx, ports)
+}
+
+// startDNS answers for the names of domains, which are given their records at
+// the page of the stand-in. The records stay in the home.
+func (p *parts) startDNS(ports *state.Ports) error {
+	_, err := ports.Bind("DNS", p.cfg.DNSPort, firstDNS, state.Free, func(port int) (err error) {
+		p.dns, err = dns.Listen(fmt.Sprintf("127.0.0.1:%d", port), dns.WithFile(p.Home.Path("dns.json")))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("dns: %w: %d", state.ErrPortTaken, port)
+		}
+		return err
+	})
+	if err == nil {
+		p.env["DNS_RESOLVER"] = p.dns.Address()
+	}
+	return err
 }
 
 // startMailbox takes the platform's mail instead of sending it. The messages
@@ -331,6 +355,9 @@ func (p *parts) stop(ctx context.Context) error {
 	if p.stripe != nil {
 		faults = append(faults, p.stripe.close())
 	}
+	if p.dns != nil {
+		faults = append(faults, p.dns.Close())
+	}
 	if p.redis != nil {
 		p.redis.close()
 	}
@@ -353,6 +380,9 @@ func (p *parts) table(address string) {
 	}
 	if p.stripe != nil {
 		line("Stripe", p.stripe.url+" (in this process); a bank's questions at "+address+stripe.LocalPath)
+	}
+	if p.dns != nil {
+		line("DNS", p.dns.Address()+" (UDP, in this process); its records at "+address+dns.Prefix)
 	}
 	if d := p.database; d != nil {
 		line("PostgreSQL", fmt.Sprintf("127.0.0.1:%d, database %s (make psql)", d.Port, Database))

@@ -336,7 +336,7 @@ func sideBySide(t *testing.T, first *running) {
 		"DATABASE_URL": first.get("DATABASE_URL"), "SYSTEM_DATABASE_URL": first.get("SYSTEM_DATABASE_URL"), "MIGRATE_DATABASE_URL": first.get("MIGRATE_DATABASE_URL"),
 		"REDIS_URL": first.get("REDIS_URL"), "SECRETS_ENDPOINT": first.get("SECRETS_ENDPOINT"),
 		"TASKS_ENDPOINT": first.get("TASKS_ENDPOINT"), "PUBSUB_ENDPOINT": first.get("PUBSUB_ENDPOINT"), "OBJECTS_URL": first.get("OBJECTS_URL"), "MAIL_URL": first.get("MAIL_URL"),
-		"STRIPE_API_URL": first.get("STRIPE_API_URL"),
+		"STRIPE_API_URL": first.get("STRIPE_API_URL"), "DNS_RESOLVER": first.get("DNS_RESOLVER"),
 	}
 	third := start(t, guest, given)
 	for name, want := range given {

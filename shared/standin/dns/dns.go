@@ -7,12 +7,16 @@
 package dns
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -30,17 +34,68 @@ type Server struct {
 	mu      sync.Mutex
 	records map[string][]string // by lower-case name without a root dot
 	silent  bool
+	file    string // where the records are kept; "" keeps them in memory
 }
 
+// Option changes a server.
+type Option func(*Server)
+
+// WithFile keeps the records in a file, across restarts.
+func WithFile(path string) Option { return func(s *Server) { s.file = path } }
+
 // Listen starts a server at an address such as 127.0.0.1:0.
-func Listen(address string) (*Server, error) {
+func Listen(address string, opts ...Option) (*Server, error) {
+	s := &Server{records: map[string][]string{}}
+	for _, o := range opts {
+		o(s)
+	}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
 	conn, err := net.ListenPacket("udp", address) //nolint:noctx // it is bound at once
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{conn: conn, records: map[string][]string{}}
+	s.conn = conn
 	go s.serve()
 	return s, nil
+}
+
+func (s *Server) load() error {
+	if s.file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("dns: %w", err)
+	}
+	if err := json.Unmarshal(text, &s.records); err != nil || s.records == nil {
+		return fmt.Errorf("dns: %s is not a file of records: remove it to begin without any: %w", s.file, cmp.Or(err, errNull))
+	}
+	return nil
+}
+
+var errNull = errors.New("it is null")
+
+// save replaces the file whole, so that a crash leaves the old one or the new.
+func (s *Server) save(records map[string][]string) error {
+	if s.file == "" {
+		return nil
+	}
+	text, err := json.Marshal(records)
+	if err == nil {
+		err = os.WriteFile(s.file+".new", append(text, '\n'), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(s.file+".new", s.file)
+	}
+	if err != nil {
+		return fmt.Errorf("dns: keep the records: %w", err)
+	}
+	return nil
 }
 
 // Address is where it listens, host:port.
@@ -51,15 +106,26 @@ func (s *Server) Close() error { return s.conn.Close() }
 
 func canonical(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
 
-// SetTXT gives a name these texts, in place of those it had; none removes it.
-func (s *Server) SetTXT(name string, texts ...string) {
+// SetTXT is [Server.Set] where the records are in memory only, which cannot fail.
+func (s *Server) SetTXT(name string, texts ...string) { _ = s.Set(name, texts...) }
+
+// Set gives a name these texts, in place of those it had; none removes it. It
+// fails where the records are kept in a file that cannot be written, and changes
+// nothing then.
+func (s *Server) Set(name string, texts ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	changed := maps.Clone(s.records)
 	if len(texts) == 0 {
-		delete(s.records, canonical(name))
-		return
+		delete(changed, canonical(name))
+	} else {
+		changed[canonical(name)] = texts
 	}
-	s.records[canonical(name)] = texts
+	if err := s.save(changed); err != nil {
+		return err
+	}
+	s.records = changed
+	return nil
 }
 
 // Silence makes it answer nothing, as a server that is down, or answer again.
@@ -154,14 +220,20 @@ func (s *Server) Handler() http.Handler {
 			http.Error(w, "the body is the texts of the record, one a line", http.StatusBadRequest)
 			return
 		}
-		s.SetTXT(r.PathValue("name"), texts...)
-		w.WriteHeader(http.StatusNoContent)
+		s.change(w, r.PathValue("name"), texts...)
 	})
 	m.HandleFunc("DELETE "+Prefix+"{name}/", func(w http.ResponseWriter, r *http.Request) {
-		s.SetTXT(r.PathValue("name"))
-		w.WriteHeader(http.StatusNoContent)
+		s.change(w, r.PathValue("name"))
 	})
 	return m
+}
+
+func (s *Server) change(w http.ResponseWriter, name string, texts ...string) {
+	if err := s.Set(name, texts...); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // String tells where it is.

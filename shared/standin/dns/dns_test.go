@@ -3,9 +3,12 @@ package dns
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,5 +83,46 @@ func TestHandler(t *testing.T) {
 	}
 	if _, err := r.LookupTXT(t.Context(), "a.example."); err == nil {
 		t.Error("it is still there")
+	}
+}
+
+func TestFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "dns.json")
+	open := func() *Server {
+		t.Helper()
+		s, err := Listen("127.0.0.1:0", WithFile(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	for _, name := range []string{"a.example", "b.example"} {
+		if err := s.Set(name, "one"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Set("b.example"), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again := open()
+	if got := maps.Clone(again.records); len(got) != 1 || !slices.Equal(got["a.example"], []string{"one"}) {
+		t.Errorf("after a restart: %v", got)
+	}
+	again.file = filepath.Join(file, "no folder")
+	w := httptest.NewRecorder()
+	again.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodDelete, Prefix+"a.example/", http.NoBody))
+	if w.Code != http.StatusInternalServerError || len(again.records) != 1 {
+		t.Errorf("what cannot be kept was taken: %d, %v", w.Code, again.records)
+	}
+	_ = again.Close()
+	for _, text := range []string{"null", "[]", "{"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Listen("127.0.0.1:0", WithFile(file)); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
