@@ -172,7 +172,7 @@ func (v visitor) domain(t *testing.T, owner string) {
 	if _ = resp.Body.Close(); resp.StatusCode != http.StatusNoContent {
 		t.Errorf("the record was not taken: %d", resp.StatusCode)
 	}
-	if got := v.ask(t, http.MethodPost, domains+id+"/verify/", owner, nil, http.StatusOK); got["status"] != "verified" {
+	if got := v.ask(t, http.MethodPost, domains+id+"/verify/", owner, nil, http.StatusOK); got["verified"] != true {
 		t.Errorf("the domain is %v", got)
 	}
 }

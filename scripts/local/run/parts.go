@@ -107,7 +107,7 @@ func (p *parts) start(ctx context.Context) error {
 // startDNS answers for the names of domains, which are given their records at
 // the page of the stand-in. The records stay in the home.
 func (p *parts) startDNS(ports *state.Ports) error {
-	_, err := ports.Bind("DNS", p.cfg.DNSPort, firstDNS, state.Free, func(port int) (err error) {
+	_, err := ports.Bind("DNS", p.cfg.DNSPort, firstDNS, dns.Free, func(port int) (err error) {
 		p.dns, err = dns.Listen(fmt.Sprintf("127.0.0.1:%d", port), dns.WithFile(p.Home.Path("dns.json")))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("dns: %w: %d", state.ErrPortTaken, port)

@@ -62,7 +62,9 @@ func (p *parts) startStripe(ctx context.Context, ports *state.Ports) error {
 	}
 	p.env["STRIPE_API_URL"] = p.stripe.url
 	store := secrets.New(secrets.Static(map[string][]byte{secrets.StripeKey: []byte(stripe.Key)}), secrets.Config{})
-	client := payment.New(payment.Config{URL: p.stripe.url, Timeout: 10 * time.Second}, store, log)
+	// What is not there yet is made, and no news.
+	quiet := slog.New(slog.NewTextHandler(p.Out, &slog.HandlerOptions{ReplaceAttr: withoutTime, Level: slog.LevelError}))
+	client := payment.New(payment.Config{URL: p.stripe.url, Timeout: 10 * time.Second}, store, quiet)
 	defer client.Close() //nolint:errcheck // idle connections
 	if _, err := catalog.Sync(ctx, client, catalog.Options{}); err != nil {
 		return fmt.Errorf("stripe: offer the plans: %w", err)

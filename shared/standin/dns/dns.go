@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -96,6 +97,12 @@ func (s *Server) save(records map[string][]string) error {
 		return fmt.Errorf("dns: keep the records: %w", err)
 	}
 	return nil
+}
+
+// Free reports whether a port of 127.0.0.1 can be listened on.
+func Free(port int) bool {
+	conn, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // it is bound at once
+	return err == nil && conn.Close() == nil
 }
 
 // Address is where it listens, host:port.

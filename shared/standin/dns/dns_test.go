@@ -58,6 +58,18 @@ func TestServer(t *testing.T) {
 	}
 }
 
+func TestFree(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t)
+	addr, ok := s.conn.LocalAddr().(*net.UDPAddr)
+	if !ok || Free(addr.Port) {
+		t.Errorf("%v is free", addr)
+	}
+	if err := s.Close(); err != nil || !Free(addr.Port) {
+		t.Errorf("%v is taken: %v", addr, err)
+	}
+}
+
 func TestHandler(t *testing.T) {
 	t.Parallel()
 	s, r := start(t)
