@@ -3,6 +3,9 @@
 //
 // A function nudges before it answers, as nothing runs after that. It is a
 // courtesy: what the relay is not told of, its schedule finds within a minute.
+//
+// On Cloud Run the relay is guarded by IAM, as every function is: a nudge carries
+// an ID token of the function's own account, which Terraform lets call the relay.
 package nudge
 
 import (
@@ -25,20 +28,35 @@ const (
 	patience = 250 * time.Millisecond
 )
 
+// Config is where the relay is, and whether calls of it need a token.
+type Config struct {
+	// Relay is the address of the function that relays the outbox. It is told of
+	// messages that background work leaves; empty leaves them to its schedule.
+	Relay string `env:"RELAY_URL"`
+	// Service is the process's name on Cloud Run, which sets it.
+	Service string `env:"K_SERVICE"`
+	// Metadata is the host of the metadata server, which gives tokens there.
+	Metadata string `env:"GCE_METADATA_HOST" envDefault:"metadata.google.internal"`
+}
+
 // Nudger knows where the relay is.
 type Nudger struct {
 	address string // empty is off
 	hops    *hop.Keys
 	client  *http.Client
+	tokens  *tokens // nil where nobody asks for one
 }
 
-// New makes a Nudger for the relay at an address; none leaves everything to its
-// schedule.
-func New(address string, hops *hop.Keys) *Nudger {
-	return &Nudger{
-		address: strings.TrimSuffix(address, "/"), hops: hops,
+// New makes a Nudger.
+func New(cfg Config, hops *hop.Keys) *Nudger {
+	n := &Nudger{
+		address: strings.TrimSuffix(cfg.Relay, "/"), hops: hops,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}},
 	}
+	if cfg.Service != "" {
+		n.tokens = &tokens{client: n.client, host: cfg.Metadata, audience: n.address, now: time.Now}
+	}
+	return n
 }
 
 // Nudge has the relay look into the outboxes.
@@ -60,6 +78,13 @@ func (n *Nudger) Nudge(ctx context.Context) error {
 	req.Header.Set(hop.Header, signature)
 	req.Header.Set("X-Request-Id", id)
 	telemetry.Inject(ctx, req.Header)
+	if n.tokens != nil {
+		token, err := n.tokens.get(ctx)
+		if err != nil {
+			return err
+		}
+		req.Header.Set(tokenHeader, "Bearer "+token)
+	}
 	resp, err := n.client.Do(req)
 	if err != nil {
 		return err

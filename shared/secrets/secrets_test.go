@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -222,6 +224,42 @@ func TestSources(t *testing.T) {
 	}
 	if _, err := dir.Fetch(t.Context(), "../x"); err == nil {
 		t.Errorf("a path as a name gives %v", err)
+	}
+}
+
+// Cloud Run mounts a folder for each secret; elsewhere a secret is a file. The one
+// process may have both, and a folder without a version is a secret that is not there.
+func TestDirectoryOfFolders(t *testing.T) {
+	t.Parallel()
+	at := t.TempDir()
+	write := func(name, data string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(at, name)), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(at, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("hop-key/"+Latest, "one")
+	write("cursor-key", "file")
+	write("empty-keys/7", "not the newest")
+	dir := Directory(os.DirFS(at))
+	first, err := dir.Fetch(t.Context(), "hop-key")
+	if err != nil || string(first.Data) != "one" {
+		t.Errorf("%s %v", first.Data, err)
+	}
+	write("hop-key/"+Latest, "two")
+	if p, err := dir.Fetch(t.Context(), "hop-key"); err != nil || string(p.Data) != "two" || p.Version == first.Version {
+		t.Errorf("%s %v, version %s after %s", p.Data, err, p.Version, first.Version)
+	}
+	if p, err := dir.Fetch(t.Context(), "cursor-key"); err != nil || string(p.Data) != "file" {
+		t.Errorf("%s %v", p.Data, err)
+	}
+	for _, name := range []string{"empty-keys", "gone"} {
+		if _, err := dir.Fetch(t.Context(), name); !errors.Is(err, ErrAbsent) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

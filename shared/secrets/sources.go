@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 
 	"github.com/coditect/platform/shared/config"
@@ -40,15 +41,24 @@ func (e environment) Fetch(_ context.Context, name string) (Payload, error) {
 	return byContent([]byte(value)), nil
 }
 
-// Directory is a Source over secrets mounted as files, one per name. Cloud Run
-// fetches the latest version whenever such a file is read, so rotation works as
-// it does with the client.
+// Latest is the file in a secret's folder that holds its newest version: Cloud
+// Run mounts a folder for each secret, never two secrets into one
+// (terraform/modules/function).
+const Latest = "latest"
+
+// Directory is a Source over secrets mounted as files: NAME, or [Latest] in a
+// folder called NAME. Cloud Run fetches the latest version whenever such a file
+// is read, so rotation works as it does with the client.
 func Directory(dir fs.FS) Source { return directory{dir} }
 
 type directory struct{ fs.FS }
 
 func (d directory) Fetch(_ context.Context, name string) (Payload, error) {
-	data, err := fs.ReadFile(d.FS, name)
+	file := name
+	if at, err := fs.Stat(d.FS, name); err == nil && at.IsDir() {
+		file = path.Join(name, Latest)
+	}
+	data, err := fs.ReadFile(d.FS, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Payload{}, absent(name)
 	}

@@ -44,9 +44,7 @@ type Config struct {
 	Push     push.Config
 	Secrets  secrets.Config
 	Logs     logs.Config
-	// Relay is the address of the function that relays the outbox. It is told of
-	// messages that jobs leave; empty leaves them to its schedule.
-	Relay string `env:"RELAY_URL"`
+	Nudge    nudge.Config
 	// SecretsDir is where the platform mounts secrets as files, if it does.
 	SecretsDir string `env:"SECRETS_DIR"`
 	// Timeout bounds the handling of one message. It is below the queue's own
@@ -130,7 +128,7 @@ func Open(lookup config.Lookup, name string, opts ...Option) (*Base, error) {
 	if b.DB, err = db.Open(cfg.Database, b.Log); err != nil {
 		return nil, err
 	}
-	b.nudger = nudge.New(cfg.Relay, hop.New(secrets.Parse(b.Secrets, secrets.HopKey, secrets.ParseRing)))
+	b.nudger = nudge.New(cfg.Nudge, hop.New(secrets.Parse(b.Secrets, secrets.HopKey, secrets.ParseRing)))
 	b.OnClose(b.nudger.Close)
 	return b, nil
 }
