@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 go run ./scripts/cmd/functions generate
 go run ./functions/all/cmd/generate
 go run ./scripts/cmd/deps -write
-go run ./scripts/cmd/terraform generate # the READMEs of terraform/modules
+go run ./scripts/cmd/terraform generate # READMEs of terraform/modules, who may what
 go run ./scripts/cmd/pages # tables and diagrams of docs/

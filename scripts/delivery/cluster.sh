@@ -11,7 +11,11 @@ ENVIRONMENT=${1:-}
 overlay=terraform/kubernetes/overlays/$ENVIRONMENT
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-run gcloud container clusters get-credentials coditect --project="$PROJECT" --location="$REGION"
+# In a region or, where an environment saves, in one zone; by its name, since the
+# control plane has no address outside.
+location=$(ask "$REGION" gcloud container clusters list --project="$PROJECT" --filter=name=coditect --format='value(location)')
+need "a cluster: $PROJECT has none that is called coditect" "$location"
+run gcloud container clusters get-credentials coditect --project="$PROJECT" --location="$location" --dns-endpoint
 ask '' kubectl kustomize "$overlay" >"$work/all.yaml"
 for name in hydra pgbouncer; do
   tag=$(sed -n "s/.*name: $name, newName: .*, newTag: \(.*\)}/\1/p" "$overlay/kustomization.yaml")

@@ -13,4 +13,6 @@ else
   [ -z "$since" ] || helper expands -base "$since"
 fi
 run gcloud run jobs update migrate --project="$PROJECT" --region="$REGION" --image="$(image migrate)" --quiet
+# The same image asks new revisions (smoke.sh); an old one would be cleaned away.
+run gcloud run jobs update smoke --project="$PROJECT" --region="$REGION" --image="$(image migrate)" --quiet
 run gcloud run jobs execute migrate --project="$PROJECT" --region="$REGION" --args=up --wait --quiet

@@ -1,7 +1,8 @@
 // Package terraform holds the folder terraform/ to what it says of itself: its
-// files are formatted, every module's README lists its variables and outputs, the
-// matrix of who may what in docs/infrastructure.md is what the configuration
-// plans, and each mutation of [Mutations] is caught by a module's own tests.
+// files are formatted, every module's README lists its variables and outputs, what
+// functions may (AccessFile, and the matrix in docs/infrastructure.md) follows from
+// the list and is what the environments' tests find planned, the names that a
+// release uses are there, and each mutation of [Mutations] is caught by tests.
 //
 // The configuration itself is checked by terraform: scripts/terraform.sh runs it,
 // by the program that TERRAFORM_CHECK names or with the registry's providers.
@@ -18,8 +19,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
@@ -171,17 +170,9 @@ type block struct {
 // blocks reads the blocks of a kind, in their order. One without a description
 // is an error: its reader would have to guess.
 func blocks(file, kind string) ([]block, error) {
-	text, err := os.ReadFile(file)
+	body, text, err := parsed(file)
 	if err != nil {
 		return nil, err
-	}
-	parsed, faults := hclsyntax.ParseConfig(text, file, hcl.InitialPos)
-	if faults.HasErrors() {
-		return nil, faults
-	}
-	body, ok := parsed.Body.(*hclsyntax.Body)
-	if !ok {
-		return nil, fmt.Errorf("%s: not native syntax", file)
 	}
 	var out []block
 	for _, b := range body.Blocks {

@@ -8,6 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/coditect/platform/scripts/deployables"
+	"github.com/coditect/platform/scripts/linked"
 )
 
 // A Mutation is one edit of a module that must not pass its tests.
@@ -24,12 +27,25 @@ type Mutation struct {
 // module's own tests once: each mutation's own message must be among the
 // failures. It returns a sentence for each that was not caught.
 func Mutate(ctx context.Context, root, module string) ([]string, error) {
+	return mutate(ctx, root, module, Mutations)
+}
+
+// tests is the folder whose tests are those of a module: what wires the others is
+// tested by the environment that has the most.
+func tests(module string) string {
+	if module == "platform" {
+		return EnvironmentsDir + "/production"
+	}
+	return ModulesDir + "/" + module
+}
+
+func mutate(ctx context.Context, root, module string, all []Mutation) ([]string, error) {
 	dir, err := os.MkdirTemp("", "mutations")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.CopyFS(filepath.Join(dir, "terraform"), os.DirFS(filepath.Join(root, "terraform"))); err != nil {
+	if err := copied(root, dir); err != nil {
 		return nil, err
 	}
 	// A work tree of its own, which programs that copy one take for the whole.
@@ -37,7 +53,7 @@ func Mutate(ctx context.Context, root, module string) ([]string, error) {
 		return nil, fmt.Errorf("git init: %w: %s", err, out)
 	}
 	var mine []Mutation
-	for _, m := range Mutations {
+	for _, m := range all {
 		if m.Module != module {
 			continue
 		}
@@ -55,7 +71,7 @@ func Mutate(ctx context.Context, root, module string) ([]string, error) {
 		}
 	}
 
-	out, err := exec.CommandContext(ctx, filepath.Join(root, "scripts/terraform.sh"), "test", filepath.Join(dir, ModulesDir, module)).CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(root, "scripts/terraform.sh"), "test", filepath.Join(dir, tests(module))).CombinedOutput()
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {
 		return nil, err
@@ -71,4 +87,35 @@ func Mutate(ctx context.Context, root, module string) ([]string, error) {
 		missed = append(missed, string(out))
 	}
 	return missed, nil
+}
+
+// copied copies what the configuration consists of: its folder, the list of
+// functions and what each of them links.
+func copied(root, dir string) error {
+	if err := os.CopyFS(filepath.Join(dir, "terraform"), os.DirFS(filepath.Join(root, "terraform"))); err != nil {
+		return err
+	}
+	files := []string{deployables.ListFile}
+	for _, parent := range []string{"functions", "schedulers"} {
+		found, err := filepath.Glob(filepath.Join(root, parent, "*", linked.File))
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			files = append(files, filepath.Join(parent, filepath.Base(filepath.Dir(f)), linked.File))
+		}
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o750); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,6 +3,24 @@ package terraform
 // Mutations are mistakes that a module's tests must notice, by a message of
 // their own: those of one module are made all at once.
 var Mutations = []Mutation{
+	{"project", "main.tf", `"assertion.repository == '${var.repository}'"`, `"true"`, "Only this repository's runs may sign in."},
+	{"project", "main.tf", `subject/repo:${var.repository}:environment:${var.environment}`, `subject/repo:${var.repository}:ref:refs/heads/main`, "Only a run in the protected environment may apply."},
+	{"project", "main.tf", `"DEPRIVILEGE"`, `"DISABLE"`, "The default accounts may nothing."},
+	{"project", "main.tf", `"REQUIRE_ATTESTATION"`, `"ALWAYS_DENY"`, "An image needs the pipeline's signature."},
+	{"project", "main.tf", `role = "roles/storage.objectViewer"`, `role = "roles/storage.objectAdmin"`, "The planner does not write state."},
+	{"project", "main.tf", `log_type = "DATA_READ"`, `log_type = "DATA_WRITE"`, "Reading and writing are logged."},
+
+	{"networking", "main.tf", `auto_create_subnetworks = false`, `auto_create_subnetworks = true`, "A custom network: an automatic one has subnets in every region."},
+	{"networking", "main.tf", `private_ip_google_access = true`, `private_ip_google_access = false`, "Google's APIs are reached from inside."},
+	{"networking", "main.tf", `"ALL_SUBNETWORKS_ALL_IP_RANGES"`, `"ALL_SUBNETWORKS_ALL_PRIMARY_IP_RANGES"`, "Everything goes out through NAT, pods too."},
+	{"networking", "main.tf", `visibility  = "private"`, `visibility  = "public"`, "Names inside are not for the world."},
+	{"networking", "main.tf", `enable = true`, `enable = false`, "NAT logs what found no port."},
+
+	{"firewall", "main.tf", `priority           = 65534`, `priority           = 900`, "What no rule allows is denied."},
+	{"firewall", "main.tf", `ranges = [var.functions_range], targets = [var.tags.cluster], ports = [var.ports.pooler]`, `ranges = local.everyone, targets = [var.tags.cluster], ports = [var.ports.pooler]`, "Nothing is let in from everywhere."},
+	{"firewall", "main.tf", `ranges = [var.managed_range], targets = [var.tags.functions], ports = [var.ports.redis]`, `ranges = [var.managed_range], targets = [var.tags.functions], ports = [var.ports.redis, "6379"]`, "6379, Redis without TLS, is open nowhere."},
+	{"firewall", "main.tf", `ranges = local.proxy`, `ranges = [var.functions_range]`, "A shell only through the identity-aware proxy."},
+	{"firewall", "main.tf", `targets = [var.tags.functions, var.tags.cluster, var.tags.database, var.tags.consensus], ports = ["443"]`, `targets = [var.tags.functions, var.tags.cluster, var.tags.database, var.tags.consensus], ports = ["80"]`, "The internet is reached on 443 only."},
 
 	{"cloudsql", "main.tf", `ipv4_enabled                                  = false`, `ipv4_enabled                                  = true`, "The database has no public address."},
 	{"cloudsql", "main.tf", `"ENCRYPTED_ONLY"`, `"ALLOW_UNENCRYPTED_AND_ENCRYPTED"`, "The database takes TLS only."},
@@ -17,9 +35,59 @@ var Mutations = []Mutation{
 	{"redis", "main.tf", `"PRIVATE_SERVICE_ACCESS"`, `"DIRECT_PEERING"`, "Redis has an address inside only."},
 	{"redis", "variables.tf", `default     = "volatile-ttl"`, `default     = "volatile-lru"`, "Caches are evicted before counters."},
 
+	{"secrets", "main.tf", `"roles/secretmanager.secretAccessor"`, `"roles/secretmanager.admin"`, "Readers read, and nothing else."},
+	{"secrets", "main.tf", `gcp-sa-secretmanager`, `gcp-sa-pubsub`, "Secret Manager may announce, and nobody else."},
+	{"secrets", "main.tf", `rotation_period    = "${var.rotation_days * 86400}s"`, `rotation_period    = "${var.rotation_days * 96400}s"`, "Secrets are due after 90 days at the latest."},
+	{"secrets", "main.tf", `deletion_protection = var.deletion_protection`, `deletion_protection = false`, "Secrets are protected."},
+
 	{"storage", "main.tf", `public_access_prevention    = "enforced"`, `public_access_prevention    = "inherited"`, "Objects are never public."},
 	{"storage", "main.tf", `uniform_bucket_level_access = true`, `uniform_bucket_level_access = false`, "Rights are the bucket's: no object has its own."},
 	{"storage", "main.tf", `"roles/storage.objectUser"`, `"roles/storage.admin"`, "Functions use objects; the bucket is not theirs."},
 	{"storage", "main.tf", `role = "roles/storage.objectCreator"`, `role = "roles/storage.objectAdmin"`, "Who makes backups cannot delete them."},
 	{"storage", "main.tf", `immutable_tags = true`, `immutable_tags = false`, "A tag means one image for ever."},
+
+	{"gke", "main.tf", `enable_private_endpoint = true`, `enable_private_endpoint = false`, "Neither nodes nor the control plane have an address outside."},
+	{"gke", "main.tf", `"PROJECT_SINGLETON_POLICY_ENFORCE"`, `"DISABLED"`, "Images need the pipeline's signature."},
+	{"gke", "main.tf", `"GKE_METADATA"`, `"GCE_METADATA"`, "Pods do not get the node's token."},
+	{"gke", "main.tf", `"roles/logging.logWriter", "roles/monitoring.metricWriter"`, `"roles/editor", "roles/monitoring.metricWriter"`, "Nodes write logs and metrics, and nothing else."},
+
+	{"citus", "main.tf", `postgres-tls            = "require"`, `postgres-tls            = "prefer"`, "Nodes take TLS only."},
+	{"citus", "main.tf", `deletion_protection       = var.deletion_protection`, `deletion_protection       = false`, "Machines are protected."},
+	{"citus", "main.tf", "    subnetwork = var.subnetwork\n  }", "    subnetwork = var.subnetwork\n    access_config {}\n  }", "No machine of the database has an address outside."},
+	{"citus", "main.tf", `local.clients <= local.pooler_limits`, `local.clients <= local.pooler_limits * 100`, "google_compute_instance.node, was expected"},
+
+	{"function", "main.tf", `: "INGRESS_TRAFFIC_INTERNAL_ONLY"`, `: "INGRESS_TRAFFIC_ALL"`, "A function is reached from inside only."},
+	{"function", "main.tf", `count = local.open ? 1 : 0`, `count = 1`, "Not everyone may call."},
+	{"function", "main.tf", `invoker_iam_disabled = false`, `invoker_iam_disabled = true`, "Who calls is checked."},
+	{"function", "main.tf", `app    = { DATABASE_URL = "database-url" }`, `app    = { DATABASE_URL = "database-url", SYSTEM_DATABASE_URL = "system-database-url" }`, "The role that crosses tenants is not everybody's."},
+	{"function", "main.tf", `role      = "roles/secretmanager.secretAccessor"`, `role      = "roles/secretmanager.admin"`, "It reads secrets, and writes none."},
+
+	{"router", "main.tf", `ingress              = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"`, `ingress              = "INGRESS_TRAFFIC_ALL"`, "The router is reached by the load balancer only."},
+	{"router", "main.tf", `"TLS_1_2"`, `"TLS_1_0"`, "TLS 1.2 at least."},
+	{"router", "main.tf", `https_redirect         = true`, `https_redirect         = false`, "Port 80 redirects, and serves nothing."},
+	{"router", "main.tf", `egress = "ALL_TRAFFIC"`, `egress = "PRIVATE_RANGES_ONLY"`, "The router's calls go by the network, or functions refuse them."},
+
+	{"pubsub", "main.tf", `ttl = ""`, `ttl = "2678400s"`, "An idle subscription does not expire."},
+	{"pubsub", "main.tf", `audience              = each.value.url`, `audience              = "https://example.com"`, "The token is made for the function."},
+	{"tasks", "main.tf", `"roles/cloudtasks.enqueuer"`, `"roles/cloudtasks.admin"`, "The relay alone makes tasks."},
+	{"scheduler", "main.tf", `for_each = var.schedules`, `for_each = { for n, s in var.schedules : n => s if n != "retention" }`, "Each schedule is there."},
+	{"monitoring", "main.tf", `validate_ssl = true`, `validate_ssl = false`, "Checks from outside go by TLS and look at the certificate."},
+	{"monitoring", "main.tf", `metric.labels.response_code_class=\"2xx\"`, `metric.labels.response_code_class!=\"\"`, "A run that failed is no progress."},
+	{"budget", "variables.tf", `[0.5, 0.8, 1]`, `[0.5, 1]`, "Somebody is told at 50, 80 and 100 percent."},
+
+	{"delivery", "main.tf", `tags       = [var.tags.migrator]`, `tags       = [var.tags.functions]`, "The firewall lets the migrator past the pooler, by its tag."},
+	{"delivery", "main.tf", `egress = "ALL_TRAFFIC"`, `egress = "PRIVATE_RANGES_ONLY"`, "The smoke test's calls go by the network, or functions refuse them."},
+	{"delivery", "main.tf", `max_retries           = 0`, `max_retries           = 3`, "A migration that failed is not tried again by itself."},
+	{"delivery", "main.tf", `public_access_prevention    = "enforced"`, `public_access_prevention    = "inherited"`, "The note is not public."},
+
+	{"platform", "main.tf", `for_each = local.all
+
+  project_id     = var.project_id`, `for_each = { for name, f in local.all : name => f if name != "activity" }
+
+  project_id     = var.project_id`, "Every function of functions.json is deployed, and no other."},
+	{"platform", "main.tf", `} if f.kind == "schedule" }`, `} if f.kind == "schedule" && name != "retention" }`, "Every schedule has its job."},
+	{"platform", "main.tf", `} if f.kind == "task" }`, `} if f.kind == "task" && name != "mailer" }`, "Every queue is there."},
+	{"platform", "main.tf", `} if f.kind == "pubsub" }`, `} if f.kind == "listener" }`, "Every listener has its subscription."},
+	{"platform", "main.tf", `production = var.environment == "production"`, `production = var.environment == "prod"`, "Everything is protected in production."},
+	{"platform", "main.tf", `&& name != local.rotation])`, `])`, "Functions may what terraform/access.json says, and nothing else."},
 }

@@ -1,7 +1,7 @@
 // Command terraform checks and writes what follows from the folder terraform/:
 //
-//	terraform form            every module has its files, all are formatted, the READMEs current
-//	terraform generate        formats, and writes the READMEs
+//	terraform form            every module has its files, all are formatted, READMEs and the matrix current
+//	terraform generate        formats, and writes the READMEs and the matrix of who may what
 //	terraform mutations NAME  breaks a module in every way that Mutations lists: its tests must notice each
 package main
 
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/coditect/platform/scripts/deployables"
 	"github.com/coditect/platform/scripts/terraform"
@@ -79,6 +80,13 @@ func form(root string) ([]string, error) {
 	for _, f := range old {
 		faults = append(faults, f+" is not current: make generate")
 	}
+	if err != nil {
+		return faults, err
+	}
+	old, err = terraform.Matrix(root, false)
+	for _, f := range old {
+		faults = append(faults, f+" is not current: make generate")
+	}
 	return faults, err
 }
 
@@ -88,7 +96,11 @@ func generate(root string, stdout io.Writer) error {
 		return err
 	}
 	written, err := terraform.Readmes(root, true)
-	for _, f := range append(formatted, written...) {
+	if err != nil {
+		return err
+	}
+	accesses, err := terraform.Matrix(root, true)
+	for _, f := range slices.Concat(formatted, written, accesses) {
 		fmt.Fprintln(stdout, f)
 	}
 	return err

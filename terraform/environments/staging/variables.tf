@@ -50,6 +50,6 @@ variable "billing_account" {
 }
 
 variable "images" {
-  description = "The image, by digest, that each function and the router begin with."
+  description = "The image, by digest, that each function, the router and the migrations begin with."
   type        = map(string)
 }

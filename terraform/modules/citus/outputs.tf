@@ -15,3 +15,8 @@ output "connections" {
     clients = { wanted = local.clients, available = local.pooler_limits }
   }
 }
+
+output "deletion_protection" {
+  description = "Whether what it made is protected from deletion."
+  value       = alltrue([for i in concat(values(google_compute_instance.node), values(google_compute_instance.consensus)) : i.deletion_protection])
+}

@@ -26,3 +26,8 @@ output "connections" {
     clients = { wanted = local.clients, available = local.pooler_limits }
   }
 }
+
+output "deletion_protection" {
+  description = "Whether what it made is protected from deletion."
+  value       = google_sql_database_instance.this.deletion_protection && google_sql_database_instance.this.settings[0].deletion_protection_enabled
+}

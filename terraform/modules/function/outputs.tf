@@ -26,5 +26,15 @@ output "ingress" {
 
 output "secrets" {
   description = "The secrets that it may read."
-  value       = local.readable
+  value       = sort(keys(google_secret_manager_secret_iam_member.reader))
+}
+
+output "deletion_protection" {
+  description = "Whether what it made is protected from deletion."
+  value       = google_cloud_run_v2_service.this.deletion_protection
+}
+
+output "callers" {
+  description = "The accounts that may call it."
+  value       = sort(concat([for m in google_cloud_run_v2_service_iam_member.caller : trimprefix(m.member, "serviceAccount:")], [for m in google_cloud_run_v2_service_iam_member.everyone : m.member]))
 }

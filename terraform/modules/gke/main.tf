@@ -117,6 +117,11 @@ resource "google_container_cluster" "this" {
     key_name = google_kms_crypto_key.etcd.id
   }
 
+  # Pods mount their secrets from Secret Manager (terraform/kubernetes).
+  secret_manager_config {
+    enabled = true
+  }
+
   release_channel {
     channel = var.release_channel
   }

@@ -17,3 +17,8 @@ output "workload_service_accounts" {
   description = "The accounts of workloads."
   value       = { for name, a in google_service_account.workload : name => "${a.account_id}@${var.project_id}.iam.gserviceaccount.com" }
 }
+
+output "deletion_protection" {
+  description = "Whether what it made is protected from deletion."
+  value       = google_container_cluster.this.deletion_protection
+}

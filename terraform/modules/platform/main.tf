@@ -31,11 +31,26 @@ locals {
   if f.kind == "schedule" }
   lateness = { for name, f in local.all : name => local.units[substr(f.max_lateness, -1, 1)] * tonumber(substr(f.max_lateness, 0, length(f.max_lateness) - 1)) if f.kind == "schedule" }
 
+  # Who is told of new messages by the relay's address: what leaves some after its
+  # answer was given by nobody else. A nudge is signed with the hop's key.
+  nudgers = toset([for name, f in local.all : name if contains(local.links[name], "nudge") && contains(f.secrets, "hop-key") && name != local.rotation])
+
+  # What the pods of the cluster mount (terraform/kubernetes).
+  cluster_secrets = {
+    hydra-config          = "hydra"
+    pgbouncer-userlist    = "pgbouncer"
+    pgbouncer-databases   = "pgbouncer"
+    pgbouncer-certificate = "pgbouncer"
+    pgbouncer-key         = "pgbouncer"
+    database-ca           = "pgbouncer"
+  }
+
   # Beside what the list names: addresses of the databases, Redis, authorities of
   # certificates, and what is not a function's.
   secrets = toset(concat(
     flatten([for f in values(local.all) : f.secrets]),
-    ["database-url", "system-database-url", "migrate-database-url", "database-ca", "redis-url", "redis-ca", "hop-key", "hydra-system-key"],
+    ["database-url", "system-database-url", "migrate-database-url", "database-ca", "redis-url", "redis-ca", "hop-key"],
+    keys(local.cluster_secrets),
   ))
 }
 
@@ -168,6 +183,7 @@ module "function" {
     API_URL                = local.api
     }, contains(local.links[each.key], "blob") ? { OBJECTS_URL = module.storage.objects_url } : {},
     contains(local.links[each.key], "mail") ? { MAIL_FROM = var.mail_from } : {},
+    contains(local.nudgers, each.key) ? { RELAY_URL = local.address[local.relay] } : {},
     contains(local.links[each.key], "queue/tasks") ? {
       TASKS_LOCATION       = var.region
       PUSH_SERVICE_ACCOUNT = local.push["cloudtasks"]
@@ -178,6 +194,17 @@ module "function" {
   max_instances_limit = var.max_instances
   deletion_protection = local.production
   labels              = local.labels
+}
+
+# Background work tells the relay of what it leaves, as the router does.
+resource "google_cloud_run_v2_service_iam_member" "nudge" {
+  for_each = { for name, m in module.function : name => m.service_account if contains(local.nudgers, name) }
+
+  project  = var.project_id
+  location = var.region
+  name     = module.function[local.relay].name
+  role     = "roles/run.invoker"
+  member   = "serviceAccount:${each.value}"
 }
 
 # Links to objects are signed as the function itself, by the IAM API.
@@ -221,7 +248,7 @@ module "secrets" {
     readers = merge(
       contains(["hop-key", "redis-url", "redis-ca"], s) ? { router = module.router.service_account } : {},
       contains(["migrate-database-url", "database-ca"], s) ? { migrator = module.project.migrator } : {},
-      s == "hydra-system-key" ? { hydra = module.gke.workload_service_accounts["hydra"] } : {},
+      contains(keys(local.cluster_secrets), s) ? { cluster = module.gke.workload_service_accounts[local.cluster_secrets[s]] } : {},
     )
   } }
   known               = { redis-url = 1, redis-ca = 1 }
@@ -253,6 +280,21 @@ module "storage" {
   image_readers  = { nodes = module.gke.node_service_account }
   unused_days    = var.unused_days
   labels         = local.labels
+}
+
+module "delivery" {
+  source = "../delivery"
+
+  project_id          = var.project_id
+  region              = var.region
+  image               = lookup(var.images, "migrate", "")
+  migrator            = module.project.migrator
+  services            = { for name, m in module.function : name => m.name }
+  network             = module.networking.network
+  subnetwork          = module.networking.functions_subnetwork
+  secret_ids          = module.secrets.ids
+  deletion_protection = local.production
+  labels              = local.labels
 }
 
 module "pubsub" {

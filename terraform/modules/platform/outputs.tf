@@ -42,3 +42,39 @@ output "workload_identity_provider" {
   description = "What the pipeline names when it signs in."
   value       = module.project.workload_identity_provider
 }
+
+# terraform/access.json says the same from functions/functions.json and deps.txt;
+# the environments' tests compare.
+output "access" {
+  description = "What each function's account may, and who may call it."
+  value = { for name, m in module.function : name => {
+    account = split("@", m.service_account)[0]
+    callers = [for c in m.callers : split("@", c)[0]]
+    may = sort(concat(
+      contains(module.storage.object_writers, name) && contains(keys(google_service_account_iam_member.signs), name) ? ["use objects"] : [],
+      contains(module.tasks.enqueuers, name) ? ["make tasks"] : [],
+      contains(module.pubsub.publishers, m.service_account) ? ["publish"] : [],
+      name == local.rotation && length(google_secret_manager_secret_iam_member.rotation) > 0 ? ["add versions of its keys"] : [],
+      contains(keys(google_cloud_run_v2_service_iam_member.nudge), name) ? ["call the relay"] : [],
+    ))
+    secrets = m.secrets
+  } }
+}
+
+output "delivery" {
+  description = "What a release needs: its jobs, and the bucket of the note of what runs."
+  value       = { jobs = module.delivery.jobs, releases = module.delivery.releases }
+}
+
+output "protected" {
+  description = "Whether each part is protected from deletion."
+  value = {
+    database  = alltrue(concat([for m in module.cloudsql : m.deletion_protection], [for m in module.citus : m.deletion_protection]))
+    redis     = module.redis.deletion_protection
+    cluster   = module.gke.deletion_protection
+    router    = module.router.deletion_protection
+    secrets   = module.secrets.deletion_protection
+    functions = alltrue([for m in module.function : m.deletion_protection])
+    jobs      = module.delivery.deletion_protection
+  }
+}

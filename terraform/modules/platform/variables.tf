@@ -71,7 +71,7 @@ variable "monthly_budget" {
 }
 
 variable "images" {
-  description = "The image, by digest, that each function and the router begin with. The pipeline writes it."
+  description = "The image, by digest, that each function, the router and the migrations begin with. The pipeline writes it."
   type        = map(string)
 }
 

@@ -81,9 +81,11 @@ variable "deployer_roles" {
   description = "What the account may that applies. Neither owner nor editor: each service by itself."
   type        = set(string)
   default = [
-    "roles/artifactregistry.admin", "roles/binaryauthorization.policyEditor", "roles/certificatemanager.editor", "roles/cloudscheduler.admin", "roles/cloudsql.admin",
-    "roles/cloudtasks.admin", "roles/compute.instanceAdmin.v1", "roles/compute.loadBalancerAdmin", "roles/compute.networkAdmin", "roles/compute.securityAdmin",
-    "roles/container.admin", "roles/dns.admin", "roles/iam.serviceAccountAdmin", "roles/iam.serviceAccountUser", "roles/logging.configWriter", "roles/monitoring.editor",
+    "roles/artifactregistry.admin", "roles/binaryauthorization.attestorsAdmin", "roles/binaryauthorization.policyEditor", "roles/certificatemanager.editor",
+    "roles/cloudbuild.builds.editor", "roles/cloudkms.admin", "roles/cloudscheduler.admin", "roles/cloudsql.admin", "roles/cloudtasks.admin",
+    "roles/containeranalysis.notes.editor", "roles/containeranalysis.occurrences.editor", "roles/compute.instanceAdmin.v1", "roles/compute.loadBalancerAdmin", "roles/compute.networkAdmin", "roles/compute.securityAdmin",
+    "roles/container.admin", "roles/dns.admin", "roles/iam.serviceAccountAdmin", "roles/iam.serviceAccountUser", "roles/iam.workloadIdentityPoolAdmin", "roles/logging.configWriter",
+    "roles/logging.logWriter", "roles/monitoring.editor", "roles/servicenetworking.networksAdmin",
     "roles/pubsub.admin", "roles/redis.admin", "roles/resourcemanager.projectIamAdmin", "roles/run.admin", "roles/secretmanager.admin", "roles/serviceusage.serviceUsageAdmin",
     "roles/storage.admin",
   ]

@@ -18,3 +18,8 @@ output "server_ca" {
   description = "What its certificate is checked with: the present authority and the next."
   value       = join("\n", google_redis_instance.this.server_ca_certs[*].cert)
 }
+
+output "deletion_protection" {
+  description = "Whether what it made is protected from deletion."
+  value       = google_redis_instance.this.deletion_protection
+}

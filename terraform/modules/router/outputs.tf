@@ -27,3 +27,8 @@ output "load_balancer" {
   description = "The load balancer's URL map, by which its metrics are found."
   value       = google_compute_url_map.this.name
 }
+
+output "deletion_protection" {
+  description = "Whether what it made is protected from deletion."
+  value       = google_cloud_run_v2_service.this.deletion_protection
+}

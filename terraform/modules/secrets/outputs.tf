@@ -8,3 +8,8 @@ output "topic" {
   description = "Where secrets are announced as due."
   value       = google_pubsub_topic.due.name
 }
+
+output "deletion_protection" {
+  description = "Whether what it made is protected from deletion."
+  value       = alltrue([for s in google_secret_manager_secret.this : s.deletion_protection])
+}

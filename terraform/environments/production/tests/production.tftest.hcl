@@ -47,6 +47,18 @@ run "plan" {
     error_message = "Functions are reached from inside, webhooks by the load balancer."
   }
   assert {
+    condition     = jsonencode(output.platform.access) == run.list.access
+    error_message = "Functions may what terraform/access.json says, and nothing else."
+  }
+  assert {
+    condition     = output.platform.delivery == { jobs = ["migrate", "smoke"], releases = "example-production-releases" }
+    error_message = "A release finds its jobs and its note."
+  }
+  assert {
+    condition     = alltrue([for part, on in output.platform.protected : on == true])
+    error_message = "Everything is protected in production."
+  }
+  assert {
     condition     = length(distinct([for f in output.platform.functions : f.service_account])) == length(output.platform.functions)
     error_message = "No two functions share an account."
   }

@@ -102,6 +102,10 @@ run "task" {
     error_message = "Keys are files."
   }
   assert {
+    condition     = toset([for m in google_cloud_run_v2_service.this.template[0].containers[0].volume_mounts : m.mount_path if startswith(m.mount_path, "/secrets")]) == toset(["/secrets/envelope-keys", "/secrets/hop-key"]) && alltrue([for v in google_cloud_run_v2_service.this.template[0].volumes : v.secret[0].items[0].path == "latest"])
+    error_message = "A key is /secrets/NAME/latest, where the program looks."
+  }
+  assert {
     condition     = alltrue([for v in google_cloud_run_v2_service.this.template[0].volumes : v.secret[0].items[0].version == "latest"])
     error_message = "A rotated key is read without a deployment."
   }

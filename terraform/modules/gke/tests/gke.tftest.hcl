@@ -52,6 +52,10 @@ run "defaults" {
     error_message = "Kubernetes' secrets are encrypted with a key of ours."
   }
   assert {
+    condition     = google_container_cluster.this.secret_manager_config[0].enabled
+    error_message = "Pods mount their secrets from Secret Manager."
+  }
+  assert {
     condition     = google_container_cluster.this.enable_legacy_abac == false && google_container_cluster.this.master_auth[0].client_certificate_config[0].issue_client_certificate == false
     error_message = "Rights are RBAC's and IAM's alone."
   }

@@ -25,5 +25,9 @@ output "open" {
 }
 
 output "images" {
-  value = { for name in concat([for f in local.all : f.name], ["router"]) : name => "europe-west1-docker.pkg.dev/example/images/${name}@sha256:${sha256(name)}" }
+  value = { for name in concat([for f in local.all : f.name], ["router", "migrate"]) : name => "europe-west1-docker.pkg.dev/example/images/${name}@sha256:${sha256(name)}" }
+}
+
+output "access" {
+  value = jsonencode(jsondecode(file("${path.module}/../../../../access.json")))
 }

@@ -21,7 +21,7 @@ module "platform" {
   emails          = ["oncall@example.com"]
   billing_account = "000000-000000-000000"
   monthly_budget  = 500
-  images          = { for name in concat(local.functions[*].name, ["router"]) : name => "europe-west1-docker.pkg.dev/example-dev/images/${name}@sha256:${sha256(name)}" }
+  images          = { for name in concat(local.functions[*].name, ["router", "migrate"]) : name => "europe-west1-docker.pkg.dev/example-dev/images/${name}@sha256:${sha256(name)}" }
   database        = { tier = "db-f1-micro", highly_available = false, disk_gb = 10, max_connections = 50 }
   budget          = { poolers = 1, pool_size = 15, reserved = 10, pools = 2 }
   redis           = { memory_gb = 1, highly_available = false }
