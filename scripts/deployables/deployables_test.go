@@ -427,3 +427,48 @@ func section(text, name string) string {
 	entry, _, _ = strings.Cut(entry, "},\n    {")
 	return entry
 }
+
+// What AWS counts or bounds differently is converted or refused.
+func TestSAM(t *testing.T) {
+	t.Parallel()
+	for cron, want := range map[string]string{
+		"* * * * *":      "cron(* * * * ? *)",
+		"*/15 * * * *":   "cron(*/15 * * * ? *)",
+		"20 2 1 * *":     "cron(20 2 1 * ? *)",
+		"0 6 * * MON":    "cron(0 6 ? * MON *)",
+		"0 6 * * 1":      "!name the days",
+		"0 6 1 * MON":    "!not both",
+		"0 6 * *":        "!five fields",
+		"0 6 * * * 2027": "!five fields",
+	} {
+		got, err := awsCron(Function{Name: "n", Cron: cron})
+		if fault, refused := strings.CutPrefix(want, "!"); refused && (err == nil || !strings.Contains(err.Error(), fault)) || !refused && (err != nil || got != want) {
+			t.Errorf("%s: %q %v", cron, got, err)
+		}
+	}
+	for memory, want := range map[string]int{"256Mi": 512, "512Mi": 512, "1Gi": 1024, "768Mi": 768, "1Ti": 0, "xMi": 0} {
+		got, err := megabytes(Function{Name: "n", Resources: Resources{Memory: memory}})
+		if want == 0 && err == nil || want != 0 && (err != nil || got != want) {
+			t.Errorf("%s: %d %v", memory, got, err)
+		}
+	}
+	for timeout, want := range map[string]int{"60s": 60, "10m": 600, "30m": lambdaLimit} {
+		if got, err := lambdaSeconds(Function{Resources: Resources{Timeout: timeout}}); err != nil || got != want {
+			t.Errorf("%s: %d %v", timeout, got, err)
+		}
+	}
+	if _, err := lambdaSeconds(Function{Resources: Resources{Timeout: "soon"}}); err == nil {
+		t.Error("a time that is none")
+	}
+	for concurrency, want := range map[int]int{0: 1, 1: 1, 2: 10, 80: 10} {
+		if got := batch(Function{Resources: Resources{Concurrency: concurrency}}); got != want {
+			t.Errorf("batches of %d for %d at once", got, concurrency)
+		}
+	}
+	if got := attempts(Function{Queue: &Queue{Retry: Retry{MaxAttempts: 4}}, Retry: &Retry{MaxAttempts: 9}}); got != 4 {
+		t.Errorf("%d attempts", got)
+	}
+	if got := attempts(Function{Retry: &Retry{MaxAttempts: 9}}); got != 9 {
+		t.Errorf("%d attempts", got)
+	}
+}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,33 +15,42 @@ import (
 )
 
 func main() {
-	secret := flag.String("secret", "", "the secret's name: signing-keys, hop-key, cursor-key or envelope-keys")
-	keep := flag.Duration("keep", 0, "drop keys that were replaced longer ago than this; 0 drops none")
-	now := flag.Bool("now", false, "the new key counts at once: only after a leak")
-	fresh := flag.String("init", "", "instead: write the keys that are missing into this folder, for SECRETS_DIR")
-	flag.Parse()
-	if *fresh != "" {
-		if _, err := (keys.Store{Dir: *fresh}).Load(time.Now()); err != nil {
-			fmt.Fprintln(os.Stderr, "rotate-keys:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	if err := run(*secret, *keep, *now); err != nil {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout, time.Now()); err != nil {
 		fmt.Fprintln(os.Stderr, "rotate-keys:", err)
 		os.Exit(1)
 	}
 }
 
-func run(secret string, keep time.Duration, now bool) error {
-	data, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
+// longest bounds a secret that is read.
+const longest = 1 << 20
+
+func run(args []string, stdin io.Reader, stdout io.Writer, now time.Time) error {
+	f := flag.NewFlagSet("rotate-keys", flag.ContinueOnError)
+	secret := f.String("secret", "", "the secret's name: signing-keys, hop-key, cursor-key or envelope-keys")
+	keep := f.Duration("keep", 0, "drop keys that were replaced longer ago than this; 0 drops none")
+	atOnce := f.Bool("now", false, "the new key counts at once: only after a leak")
+	fresh := f.String("init", "", "instead: write the keys that are missing into this folder, for SECRETS_DIR")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("%q is not asked for", f.Arg(0))
+	}
+	if *fresh != "" {
+		if *secret != "" || *keep != 0 || *atOnce {
+			return errors.New("-init makes all that are missing, and goes with nothing else")
+		}
+		_, err := (keys.Store{Dir: *fresh}).Load(now)
+		return err
+	}
+	data, err := io.ReadAll(io.LimitReader(stdin, longest))
 	if err != nil {
 		return err
 	}
-	next, err := keyrotation.Next(secret, data, time.Now(), keep, now)
+	next, err := keyrotation.Next(*secret, data, now, *keep, *atOnce)
 	if err != nil {
 		return err
 	}
-	_, err = os.Stdout.Write(next)
+	_, err = stdout.Write(next)
 	return err
 }
