@@ -1,38 +1,73 @@
 package pages
 
 import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
+	"time"
 )
 
-// A price is what the list of the provider says, in US dollars, with where and when
-// it was read. Prices are inputs: change one, run `make generate`.
+// A price is one line of prices.json, in US dollars.
 type price struct {
-	name, unit string
-	usd        float64
+	Key  string  `json:"key"`
+	Name string  `json:"name"`
+	Unit string  `json:"unit"`
+	USD  float64 `json:"usd"`
+	// Page is where the provider states it.
+	Page string `json:"page"`
+	// Read is the day on which the figure was compared with that page, or a copy of
+	// it; without one it is an assumption that nobody has compared.
+	Read string `json:"read"`
 }
 
-// Prices are list prices of europe-west1 without discounts, as stated on the pages
-// cloud.google.com/run/pricing, /sql/pricing, /memorystore/docs/redis/pricing,
-// /compute/all-pricing, /kubernetes-engine/pricing, /tasks/pricing,
-// /load-balancing/pricing and /armor/pricing. They are assumptions of this model, to
-// be compared with the pages before anything is decided by them.
-var prices = map[string]price{
-	"cpu":      {"Cloud Run, processor while a request is served", "vCPU-second", 0.000024},
-	"memory":   {"Cloud Run, memory while a request is served", "GiB-second", 0.0000025},
-	"idle":     {"Cloud Run, always on (router): 1 vCPU and 0.5 GiB", "instance-month", 50.0},
-	"request":  {"Cloud Run, requests", "million", 0.40},
-	"task":     {"Cloud Tasks, operations", "million", 0.40},
-	"sql":      {"Cloud SQL, db-custom-4-15360, regional", "month", 403.0},
-	"node":     {"Citus group: two VMs of 8 vCPU and 32 GB, 500 GB SSD each", "month", 730.0},
-	"storage":  {"SSD storage, regional", "GB-month", 0.34},
-	"redis":    {"Memorystore, 5 GB, HA", "month", 230.0},
-	"gke":      {"GKE: control plane and a node of n2-standard-4", "node-month", 170.0},
-	"balancer": {"Load balancer and Cloud Armor", "month", 60.0},
-	"armor":    {"Cloud Armor, requests", "million", 0.75},
-	"egress":   {"Traffic to the internet", "GB", 0.085},
-	"log":      {"Logs kept 30 days", "GB", 0.50},
+// Prices are inputs, in one file: correct a figure there, note the day, run `make
+// generate`. They are meant as list prices of europe-west1 without discounts.
+//
+//go:embed prices.json
+var pricesFile []byte
+
+func readPrices(text []byte) ([]price, error) {
+	var list []price
+	decode := json.NewDecoder(bytes.NewReader(text))
+	decode.DisallowUnknownFields()
+	if err := decode.Decode(&list); err != nil {
+		return nil, fmt.Errorf("prices.json: %w", err)
+	}
+	seen := map[string]bool{}
+	for _, p := range list {
+		switch _, err := time.Parse(time.DateOnly, p.Read); {
+		case p.Key == "" || p.Name == "" || p.Unit == "" || p.Page == "":
+			return nil, fmt.Errorf("prices.json: %q has no key, name, unit or page", p.Key)
+		case p.USD <= 0:
+			return nil, fmt.Errorf("prices.json: %s costs nothing", p.Key)
+		case seen[p.Key]:
+			return nil, fmt.Errorf("prices.json: %s is there twice", p.Key)
+		case p.Read != "" && err != nil:
+			return nil, fmt.Errorf("prices.json: %s was read on %q, which is no day", p.Key, p.Read)
+		}
+		seen[p.Key] = true
+	}
+	return list, nil
+}
+
+var prices = func() []price {
+	list, err := readPrices(pricesFile)
+	if err != nil {
+		panic(err) // of a file that is compiled in; the tests read it, too
+	}
+	return list
+}()
+
+func priceOf(key string) float64 {
+	for _, p := range prices {
+		if p.Key == key {
+			return p.USD
+		}
+	}
+	panic("no price of " + key)
 }
 
 // A load is what tenants do. The figures are assumptions, stated in the page.
@@ -57,7 +92,7 @@ type Line struct {
 
 // Costs is a month's bill for so many tenants.
 func Costs(tenants float64) []Line {
-	a, p := assumed, func(name string) float64 { return prices[name].usd }
+	a, p := assumed, priceOf
 	millions := tenants * a.requests / 1e6
 	gb := tenants * a.rows
 	// The peak is ten times the mean; a router's instance takes 400 requests a second.
@@ -129,10 +164,13 @@ func costTable() string {
 
 func priceTable() string {
 	var b strings.Builder
-	b.WriteString("| what | unit | US dollars |\n| --- | --- | ---: |\n")
-	for _, key := range []string{"cpu", "memory", "idle", "request", "armor", "task", "sql", "node", "storage", "redis", "gke", "balancer", "egress", "log"} {
-		p := prices[key]
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", p.name, p.unit, strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.7f", p.usd), "0"), "."))
+	b.WriteString("| what | unit | US dollars | to be compared with | compared |\n| --- | --- | ---: | --- | --- |\n")
+	for _, p := range prices {
+		read := p.Read
+		if read == "" {
+			read = "no: assumed"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | <https://%s> | %s |\n", p.Name, p.Unit, strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.7f", p.USD), "0"), "."), p.Page, read)
 	}
 	return b.String()
 }

@@ -57,3 +57,33 @@ func TestDiagramNamesWhatItCannotRead(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPrices(t *testing.T) {
+	t.Parallel()
+	list, err := readPrices(pricesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := priceTable()
+	for _, p := range list {
+		said := "no: assumed"
+		if p.Read != "" {
+			said = p.Read
+		}
+		if !strings.Contains(table, "| "+p.Name+" | "+p.Unit+" | ") || !strings.Contains(table, p.Page+"> | "+said+" |") {
+			t.Errorf("the table does not say what %s is", p.Key)
+		}
+	}
+	for text, want := range map[string]string{
+		"{": "prices.json",
+		`[{"key":"a","name":"A","unit":"u","usd":1,"page":"p","since":"x"}]`:                                                    "since",
+		`[{"key":"a","name":"A","unit":"u","usd":1}]`:                                                                           "page",
+		`[{"key":"a","name":"A","unit":"u","usd":0,"page":"p"}]`:                                                                "nothing",
+		`[{"key":"a","name":"A","unit":"u","usd":1,"page":"p","read":"May"}]`:                                                   "no day",
+		`[{"key":"a","name":"A","unit":"u","usd":1,"page":"p"},{"key":"a","name":"B","unit":"u","usd":2,"page":"p","read":""}]`: "twice",
+	} {
+		if _, err := readPrices([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
