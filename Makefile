@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env conformance documents fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function terraform-check
+.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env conformance documents fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function terraform-check site
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -111,6 +111,9 @@ new-function: ## Begin a function that builds, tests and deploys (NAME=labels)
 	@go run ./scripts/cmd/new-function "$(NAME)"
 
 ##@ Ship
+
+site: ## The documents as static pages, into dist/site (ARGS="-out DIR")
+	@go run ./scripts/cmd/site $(ARGS)
 
 package: ## The archive of every function, into dist/
 	@scripts/package.sh
