@@ -1,6 +1,7 @@
 package terraform
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,9 +193,7 @@ func module(t *testing.T, change map[string]string) string {
 		"outputs.tf":   "output \"id\" {\n  description = \"Which.\"\n  value       = 1\n}\n",
 		"README.md":    "# m\n\nWhat it is.\n",
 	}
-	for name, text := range change {
-		files[name] = text
-	}
+	maps.Copy(files, change)
 	for name, text := range files {
 		if text == "none" {
 			continue

@@ -3,7 +3,7 @@
 
 locals {
   runbook = { for name, page in {
-    router = "router-503.md", database = "database.md", redis = "redis.md", keys = "key-rotation.md", schedules = "schedules.md", jobs = "dead-letters.md"
+    router = "router-503.md", database = "database.md", redis = "redis.md", keys = "key-rotation.md", callers = "refused-calls.md", schedules = "schedules.md", jobs = "dead-letters.md"
   } : name => "${var.runbooks}/${page}" }
 
   # Lines of the platform's log that are events.
@@ -13,7 +13,7 @@ locals {
     dead-letter   = { why = "A message was given up", filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.result=\"dead\"", runbook = "jobs" }
     function-down = { why = "A function does not answer the router", filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"router\" AND jsonPayload.message:\"function does not answer\"", runbook = "router" }
     redis-down    = { why = "Redis does not answer", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message:\"redis does not answer\"", runbook = "redis" }
-    forged-hop    = { why = "Somebody calls functions who may not", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=(\"call refused\" OR \"delivery refused\")", runbook = "router" }
+    forged-hop    = { why = "Somebody calls functions who may not", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=(\"call refused\" OR \"delivery refused\")", runbook = "callers" }
   }
 
   # A burn rate of 14.4 uses 2 % of a month's budget in an hour, of 6, 5 % in six.
