@@ -20,3 +20,8 @@ output "deletion_protection" {
   description = "Whether what it made is protected from deletion."
   value       = alltrue([for i in concat(values(google_compute_instance.node), values(google_compute_instance.consensus)) : i.deletion_protection])
 }
+
+output "size" {
+  description = "Its groups of machines beside the coordinator's, and how many machines a group has."
+  value       = { workers = length(local.groups) - 1, machines = length(google_compute_instance.node) / length(local.groups) }
+}

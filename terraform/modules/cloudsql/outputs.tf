@@ -31,3 +31,11 @@ output "deletion_protection" {
   description = "Whether what it made is protected from deletion."
   value       = google_sql_database_instance.this.deletion_protection && google_sql_database_instance.this.settings[0].deletion_protection_enabled
 }
+
+output "size" {
+  description = "Its machine, and whether another stands by."
+  value = {
+    tier             = google_sql_database_instance.this.settings[0].tier
+    highly_available = google_sql_database_instance.this.settings[0].availability_type == "REGIONAL"
+  }
+}

@@ -22,3 +22,13 @@ output "deletion_protection" {
   description = "Whether what it made is protected from deletion."
   value       = google_container_cluster.this.deletion_protection
 }
+
+output "size" {
+  description = "Its zones and nodes, and whether an upgrade can go back."
+  value = {
+    zones      = length(var.zones)
+    min_nodes  = sum([for p in google_container_node_pool.this : p.autoscaling[0].total_min_node_count])
+    max_nodes  = sum([for p in google_container_node_pool.this : p.autoscaling[0].total_max_node_count])
+    blue_green = alltrue([for p in google_container_node_pool.this : p.upgrade_settings[0].strategy == "BLUE_GREEN"])
+  }
+}

@@ -78,3 +78,14 @@ output "protected" {
     jobs      = module.delivery.deletion_protection
   }
 }
+
+output "sizes" {
+  description = "What the environments differ in."
+  value = {
+    cluster     = module.gke.size
+    database    = concat([for m in module.cloudsql : m.size], [for m in module.citus : m.size])[0]
+    redis       = module.redis.size
+    budget      = module.budget.amount
+    unused_days = var.unused_days
+  }
+}

@@ -23,3 +23,8 @@ output "deletion_protection" {
   description = "Whether what it made is protected from deletion."
   value       = google_redis_instance.this.deletion_protection
 }
+
+output "size" {
+  description = "Its memory, and whether it has a replica."
+  value       = { memory_gb = google_redis_instance.this.memory_size_gb, highly_available = google_redis_instance.this.tier == "STANDARD_HA" }
+}

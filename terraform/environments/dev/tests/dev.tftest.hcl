@@ -47,6 +47,16 @@ run "plan" {
     error_message = "Functions are reached from inside, webhooks by the load balancer."
   }
   assert {
+    condition = jsonencode(output.platform.sizes) == jsonencode({
+      cluster     = { zones = 1, min_nodes = 1, max_nodes = 5, blue_green = false }
+      database    = { tier = "db-f1-micro", highly_available = false }
+      redis       = { memory_gb = 1, highly_available = false }
+      budget      = 500
+      unused_days = 30
+    })
+    error_message = "The environment has the size that docs/infrastructure.md says."
+  }
+  assert {
     condition     = jsonencode(output.platform.access) == run.list.access
     error_message = "Functions may what terraform/access.json says, and nothing else."
   }

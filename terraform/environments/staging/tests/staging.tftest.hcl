@@ -47,6 +47,16 @@ run "plan" {
     error_message = "Functions are reached from inside, webhooks by the load balancer."
   }
   assert {
+    condition = jsonencode(output.platform.sizes) == jsonencode({
+      cluster     = { zones = 3, min_nodes = 4, max_nodes = 20, blue_green = true }
+      database    = { tier = "db-custom-2-7680", highly_available = true }
+      redis       = { memory_gb = 3, highly_available = true }
+      budget      = 2000
+      unused_days = null
+    })
+    error_message = "The environment has the size that docs/infrastructure.md says."
+  }
+  assert {
     condition     = jsonencode(output.platform.access) == run.list.access
     error_message = "Functions may what terraform/access.json says, and nothing else."
   }
