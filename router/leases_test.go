@@ -206,7 +206,7 @@ func TestRedisDiesUnderLoad(t *testing.T) {
 	close(stop)
 	wait.Wait()
 	until(t, func() bool { return w.app.Drain(t.Context()) == nil })
-	if got := w.mr.HGet(usageKey(dayOf(time.Now())), tenant.String()); got != strconv.FormatInt(served.Load(), 10) {
+	if got := w.counted(time.Now(), tenant); got != strconv.FormatInt(served.Load(), 10) {
 		t.Errorf("%s requests counted of %d", got, served.Load())
 	}
 }

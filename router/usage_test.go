@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,7 +12,13 @@ import (
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/problem"
+	counters "github.com/coditect/platform/shared/usage"
 )
+
+// counted is what stands in Redis for a tenant on a day.
+func (w *world) counted(at time.Time, tenant ids.ID) string {
+	return w.mr.HGet(counters.Key(counters.DayOf(at), counters.Shard(tenant)), tenant.String())
+}
 
 func TestUsageIsCounted(t *testing.T) {
 	t.Parallel()
@@ -35,11 +42,11 @@ func TestUsageIsCounted(t *testing.T) {
 	if err := w.app.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got := w.mr.HGet(usageKey(dayOf(time.Now())), tenant.String())
+	got := w.counted(time.Now(), tenant)
 	if got != fmt.Sprint(counted) {
 		t.Errorf("counted %s, want %d", got, counted)
 	}
-	if ttl := w.mr.TTL(usageKey(dayOf(time.Now()))); ttl <= 0 || ttl > usageLife {
+	if ttl := w.mr.TTL(counters.Key(counters.DayOf(time.Now()), counters.Shard(tenant))); ttl <= 35*24*time.Hour {
 		t.Errorf("the count lives %v", ttl)
 	}
 	// What Redis does not take is kept for later.
@@ -54,7 +61,7 @@ func TestUsageIsCounted(t *testing.T) {
 	}
 	until(t, func() bool {
 		_ = w.app.usage.flush(context.Background(), w.app.redis)
-		return w.mr.HGet(usageKey(dayOf(time.Now())), tenant.String()) == fmt.Sprint(counted+1)
+		return w.counted(time.Now(), tenant) == fmt.Sprint(counted+1)
 	})
 }
 
@@ -81,7 +88,7 @@ func TestABatchIsCountedOnce(t *testing.T) {
 	u.add(a)
 	u.add(b)
 	u.batch = u.next()
-	if _, err := c.Run(t.Context(), countScript, u.batch.keys, u.batch.args...); err != nil { // and nobody hears of it
+	if err := u.batch.Send(t.Context(), c); err != nil { // and nobody hears of it
 		t.Fatal(err)
 	}
 	u.add(a)
@@ -93,15 +100,21 @@ func TestABatchIsCountedOnce(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		day    string
+		day    time.Time
 		tenant ids.ID
 		want   string
-	}{{"2026-03-01", a, "3"}, {"2026-03-01", b, "1"}, {"2026-03-02", a, "1"}} {
-		if got := w.mr.HGet("usage:"+tt.day, tt.tenant.String()); got != tt.want {
+	}{{now.Add(-time.Second), a, "3"}, {now.Add(-time.Second), b, "1"}, {now, a, "1"}} {
+		if got := w.counted(tt.day, tt.tenant); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.day, got, tt.want)
 		}
 	}
-	if n := len(w.mr.Keys()); n != 3 {
+	marks := 0
+	for _, key := range w.mr.Keys() {
+		if strings.HasPrefix(key, "usage:by:") {
+			marks++
+		}
+	}
+	if marks != 1 {
 		t.Errorf("keys %v: one mark a process", w.mr.Keys())
 	}
 }
@@ -120,9 +133,20 @@ func TestUsageOfManyTenantsGoesInBatchesAndIsBounded(t *testing.T) {
 	if err := u.flush(t.Context(), redisClient(t, w.mr.Addr())); err != nil {
 		t.Fatal(err)
 	}
-	fields, err := w.mr.HKeys(usageKey(dayOf(time.Now())))
-	if err != nil || len(fields) != 2*usageBatch+1 || u.size != 0 || u.sequence != 3 {
-		t.Errorf("%d written in %d batches, %d left: %v", len(fields), u.sequence, u.size, err)
+	written := 0
+	for shard := range counters.Shards {
+		fields, err := w.mr.HKeys(counters.Key(counters.DayOf(time.Now()), shard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fields {
+			if _, err := ids.Parse(f); err == nil {
+				written++
+			}
+		}
+	}
+	if written != 2*usageBatch+1 || u.size != 0 || u.sequence != 3 {
+		t.Errorf("%d written in %d batches, %d left", written, u.sequence, u.size)
 	}
 }
 
@@ -133,7 +157,7 @@ func TestCountsDoNotWaitForTheEnd(t *testing.T) {
 	me := w.person(ids.New())
 	begun := time.Now()
 	want(t, w.do(call{path: "/api/v1/projects/", token: me.token}), 200, "")
-	until(t, func() bool { return w.mr.HGet(usageKey(dayOf(begun)), me.TenantID.String()) == "1" })
+	until(t, func() bool { return w.counted(begun, me.TenantID) == "1" })
 	if took := time.Since(begun); took > 5*usageBeat {
 		t.Errorf("it took %v", took)
 	}

@@ -12,6 +12,7 @@ import (
 
 	api "github.com/stripe/stripe-go/v76"
 
+	"github.com/coditect/platform/shared/cache"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/ids"
@@ -20,6 +21,7 @@ import (
 	"github.com/coditect/platform/shared/plans"
 	"github.com/coditect/platform/shared/serve"
 	"github.com/coditect/platform/shared/standin/stripe"
+	"github.com/coditect/platform/shared/usage"
 )
 
 const base = "/api/v1/billing/"
@@ -341,16 +343,43 @@ func TestUsage(t *testing.T) {
 	f.SQL(t, `insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, 'api_requests', $3, 40), ($1, $4, 'storage_bytes', $3, 1073741824)`,
 		f.owner.TenantID, ids.New(), today, ids.New())
 	f.SQL(t, `insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, 'api_requests', $3::date - 40, 1000)`, f.owner.TenantID, ids.New(), today)
-	f.Redis.HSet("usage:"+today, f.owner.TenantID.String(), "2")
+	batch := &usage.Batch{Process: "p", Number: 1, Day: usage.DayOf(now), Counts: []usage.Count{{Tenant: f.owner.TenantID, N: 2}}}
+	if err := batch.Send(t.Context(), f.redis(t)); err != nil {
+		t.Fatal(err)
+	}
 	got := f.get(t, "usage/").Want(t, http.StatusOK)
 	days, _ := got.Get(t, "daily").([]any)
 	if got.Get(t, "metrics.0.quantity") != 42.0 || got.Get(t, "metrics.0.limit") != 100000.0 || len(days) != now.Day() || got.Get(t, fmt.Sprintf("daily.%d.api_requests", now.Day()-1)) != 42.0 {
 		t.Errorf("%s", got.Body)
 	}
+	// The counter is moved, whole, in part, and once more than Redis knows: what is
+	// in both counts once, and what a fail-over took away stays.
+	counters, err := usage.Read(t.Context(), f.redis(t), f.owner.TenantID, []usage.Day{usage.DayOf(now)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.SQL(t, `insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, 'api_requests', $3, 0)`, f.owner.TenantID, counters[0].Epoch, today)
+	for moved, want := range map[int]float64{1: 42, 2: 42, 5: 45} {
+		f.SQL(t, `update app.usage_records set quantity = $2 where id = $1`, counters[0].Epoch, moved)
+		if got := f.get(t, "usage/").Want(t, http.StatusOK); got.Get(t, "metrics.0.quantity") != want {
+			t.Errorf("%d moved: %s", moved, got.Body)
+		}
+	}
+	f.SQL(t, `update app.usage_records set quantity = 1 where id = $1`, counters[0].Epoch)
 	f.Redis.SetError("LOADING")
-	if got := f.get(t, "usage/").Want(t, http.StatusOK); got.Get(t, "metrics.0.quantity") != 40.0 {
+	if got := f.get(t, "usage/").Want(t, http.StatusOK); got.Get(t, "metrics.0.quantity") != 41.0 {
 		t.Errorf("without Redis: %s", got.Body)
 	}
+}
+
+func (f *fixture) redis(t *testing.T) *cache.Client {
+	t.Helper()
+	c, err := cache.Open(cache.Config{URL: config.Secret(f.Vars["REDIS_URL"]), Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 func TestReport(t *testing.T) {

@@ -73,21 +73,36 @@ func listInvoices(tx *db.Tx, at page.Position) *db.Rows[invoiceRow] {
 		  from app.invoices i where i.tenant_id = $1 and i.status <> 'draft' and `+keyset+` order by `+order+` limit `+limit, args...)
 }
 
-// used is what was counted of a metric on a day.
-type used struct {
-	metric   string
-	day      time.Time
-	quantity int64
+// requested is what was counted of a day: under the epochs of its present
+// counters, and under earlier ones.
+type requested struct {
+	day          time.Time
+	here, before int64
 }
 
-// listUsed reads what was synced of the days from the first on, storage as the
-// bytes that came and went.
-func listUsed(tx *db.Tx, from time.Time) *db.Rows[used] {
-	return db.Many(tx, func(r pgx.CollectableRow) (u used, err error) {
-		err = r.Scan(&u.metric, &u.day, &u.quantity)
-		return u, err
-	}, `select u.metric, u.day, sum(u.quantity)::bigint from app.usage_records u
-		 where u.tenant_id = $1 and u.metric in ('api_requests', 'storage_bytes') and u.day >= $2::date group by u.metric, u.day order by u.day limit 200`,
+// listRequests reads what was moved of the days from the first on.
+func listRequests(tx *db.Tx, from time.Time, epochs []string) *db.Rows[requested] {
+	return db.Many(tx, func(r pgx.CollectableRow) (v requested, err error) {
+		err = r.Scan(&v.day, &v.here, &v.before)
+		return v, err
+	}, `select u.day, coalesce(sum(u.quantity) filter (where u.id = any($3::uuid[])), 0)::bigint, coalesce(sum(u.quantity) filter (where u.id <> all($3::uuid[])), 0)::bigint
+		  from app.usage_records u
+		 where u.tenant_id = $1 and u.metric = 'api_requests' and u.day >= $2::date group by u.day order by u.day limit 100`,
+		tx.Tenant(), from.Format(time.DateOnly), epochs)
+}
+
+// movedBytes is by how many bytes the storage changed on a day.
+type movedBytes struct {
+	day   time.Time
+	bytes int64
+}
+
+func listChanges(tx *db.Tx, from time.Time) *db.Rows[movedBytes] {
+	return db.Many(tx, func(r pgx.CollectableRow) (v movedBytes, err error) {
+		err = r.Scan(&v.day, &v.bytes)
+		return v, err
+	}, `select u.day, sum(u.quantity)::bigint from app.usage_records u
+		 where u.tenant_id = $1 and u.metric = 'storage_bytes' and u.day >= $2::date group by u.day order by u.day limit 100`,
 		tx.Tenant(), from.Format(time.DateOnly))
 }
 

@@ -4,14 +4,14 @@ import (
 	"context"
 	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/coditect/platform/shared/api"
-	"github.com/coditect/platform/shared/cache"
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/plans"
+	"github.com/coditect/platform/shared/usage"
 )
 
 // Usage is what an organization used in the present month.
@@ -56,11 +56,14 @@ type usageInput struct{}
 func (s *service) usage(ctx context.Context, by identity.Caller, _ *usageInput) (*api.Value[Usage], error) {
 	now := s.now().UTC()
 	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	days := now.Day()
+	counters := s.counters(ctx, by, start, days)
 	var org *db.Row[organization]
-	var synced *db.Rows[used]
+	var requests *db.Rows[requested]
+	var changes *db.Rows[movedBytes]
 	var bytes *db.Row[int64]
 	err := db.Read(ctx, s.db, by.Principal, func(tx *db.Tx) error {
-		org, synced, bytes = getOrganization(tx), listUsed(tx, start), storedBytes(tx)
+		org, requests, changes, bytes = getOrganization(tx), listRequests(tx, start, epochs(counters)), listChanges(tx, start), storedBytes(tx)
 		return nil
 	})
 	if err != nil {
@@ -70,7 +73,11 @@ func (s *service) usage(ctx context.Context, by identity.Caller, _ *usageInput) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := synced.Value()
+	counted, err := requests.Value()
+	if err != nil {
+		return nil, err
+	}
+	came, err := changes.Value()
 	if err != nil {
 		return nil, err
 	}
@@ -78,24 +85,23 @@ func (s *service) usage(ctx context.Context, by identity.Caller, _ *usageInput) 
 	if err != nil {
 		return nil, err
 	}
-	days := now.Day()
-	requests, moved := make([]int64, days), make([]int64, days)
-	for _, u := range rows {
-		day := int(u.day.Sub(start) / (24 * time.Hour))
-		if day < 0 || day >= days {
-			continue
-		}
-		if u.metric == "api_requests" {
-			requests[day] += u.quantity
-		} else {
-			moved[day] += u.quantity
+	perDay, moved := make([]int64, days), make([]int64, days)
+	for _, r := range counted {
+		if day := int(r.day.Sub(start) / (24 * time.Hour)); day >= 0 && day < days {
+			perDay[day] += r.before
+			counters[day].N = max(counters[day].N, r.here)
 		}
 	}
-	for i, n := range s.unsynced(ctx, by, start, days) {
-		requests[i] += n
+	for i, c := range counters {
+		perDay[i] += c.N
+	}
+	for _, c := range came {
+		if day := int(c.day.Sub(start) / (24 * time.Hour)); day >= 0 && day < days {
+			moved[day] += c.bytes
+		}
 	}
 	plan, _ := plans.Get(o.plan)
-	return api.NewValue(report(start, plan.Limits, requests, moved, stored)), nil
+	return api.NewValue(report(start, plan.Limits, perDay, moved, stored)), nil
 }
 
 // report puts the days together. What was stored at a day's end is what is
@@ -130,30 +136,27 @@ func metric(name string, quantity float64, limit *float64) Metric {
 // gib is a number of bytes in GiB, to six places: a kilobyte shows.
 func gib(bytes int64) float64 { return math.Round(float64(bytes)/(1<<30)*1e6) / 1e6 }
 
-// countedScript reads one tenant's count in the hash of each day.
-var countedScript = cache.NewScript(`
-local out = {}
-for i = 1, #KEYS do out[i] = redis.call('HGET', KEYS[i], ARGV[1]) or '0' end
-return out
-`)
-
-// unsynced is what the edge has counted and nobody has moved into usage_records
-// yet, by day: the hashes that the router counts in (router/usage.go), of which
-// the schedule takes away what it moved. While Redis is down it is unknown, and
-// left out.
-func (s *service) unsynced(ctx context.Context, by identity.Caller, start time.Time, days int) []int64 {
-	keys, out := make([]string, days), make([]int64, days)
-	for i := range days {
-		keys[i] = "usage:" + start.AddDate(0, 0, i).Format(time.DateOnly)
+// counters is what the edge has counted by day and nobody may have moved into
+// the records yet. It is read before the records are: what is moved in between
+// is in both, and counts once, as each is known by its epoch. While Redis is down
+// it is unknown, and left out.
+func (s *service) counters(ctx context.Context, by identity.Caller, start time.Time, days int) []usage.Counter {
+	all := make([]usage.Day, days)
+	for i := range all {
+		all[i] = usage.DayOf(start.AddDate(0, 0, i))
 	}
-	reply, err := s.redis.Run(ctx, countedScript, keys, by.TenantID.String())
+	out, err := usage.Read(ctx, s.redis, by.TenantID, all)
 	if err != nil {
-		return out
+		return make([]usage.Counter, days)
 	}
-	counts, _ := reply.([]any)
-	for i, v := range counts {
-		if text, ok := v.(string); ok && i < days {
-			out[i], _ = strconv.ParseInt(text, 10, 64)
+	return out
+}
+
+func epochs(counters []usage.Counter) []string {
+	out := []string{}
+	for _, c := range counters {
+		if c.Epoch != ids.Nil {
+			out = append(out, c.Epoch.String())
 		}
 	}
 	return out

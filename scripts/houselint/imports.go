@@ -17,7 +17,7 @@ var order = [][]string{
 	{"db", "cache"},
 	{"queue"},
 	{"queue/tasks", "queue/events", "queue/push"},
-	{"ratelimit", "access", "job", "sessions", "listcache"},
+	{"ratelimit", "access", "job", "sessions", "listcache", "usage"},
 	{"payment"},
 	{"payment/catalog", "payment/signature"},
 	{"secrets/manager"},
