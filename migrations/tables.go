@@ -31,6 +31,7 @@ var Tables = map[string]Group{
 	"project_task_counts": Tenant,
 	"activity":            Tenant, "jobs": Tenant, "outbox": Tenant, "processed_messages": Tenant,
 	"idempotency_keys": Tenant, "subscriptions": Tenant, "invoices": Tenant, "payment_methods": Tenant, "usage_records": Tenant,
+	"usage_reports": Tenant, "usage_warnings": Tenant,
 	"sso_connections": Tenant, "sso_identities": Tenant, "tenant_hosts": Tenant,
 
 	"users": User, "credentials": User, "profiles": User, "user_tenants": User, "sessions": User,

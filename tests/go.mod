@@ -80,6 +80,8 @@ require (
 	github.com/coditect/platform/schedulers/domaincheck v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/retention v0.0.0 // indirect
 	github.com/coditect/platform/schedulers/rotation v0.0.0 // indirect
+	github.com/coditect/platform/schedulers/usagereport v0.0.0 // indirect
+	github.com/coditect/platform/schedulers/usagesync v0.0.0 // indirect
 	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
 	github.com/emersion/go-smtp v0.25.1 // indirect
@@ -170,5 +172,7 @@ replace (
 	github.com/coditect/platform/schedulers/outboxrelay => ../schedulers/outboxrelay
 	github.com/coditect/platform/schedulers/retention => ../schedulers/retention
 	github.com/coditect/platform/schedulers/rotation => ../schedulers/rotation
+	github.com/coditect/platform/schedulers/usagereport => ../schedulers/usagereport
+	github.com/coditect/platform/schedulers/usagesync => ../schedulers/usagesync
 	github.com/coditect/platform/shared => ../shared
 )

@@ -24,6 +24,8 @@ import (
 	"github.com/coditect/platform/schedulers/outboxrelay"
 	"github.com/coditect/platform/schedulers/retention"
 	"github.com/coditect/platform/schedulers/rotation"
+	"github.com/coditect/platform/schedulers/usagereport"
+	"github.com/coditect/platform/schedulers/usagesync"
 )
 
 // openers lists every deployable, by name.
@@ -48,5 +50,7 @@ var openers = []opener{
 	{name: "stripewebhook", open: stripewebhook.Open, function: stripewebhook.Function},
 	{name: "tasks", open: tasks.Open, function: tasks.Function},
 	{name: "tenants", open: tenants.Open, function: tenants.Function},
+	{name: "usagereport", open: usagereport.Open},
+	{name: "usagesync", open: usagesync.Open},
 	{name: "users", open: users.Open, function: users.Function},
 }

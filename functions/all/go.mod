@@ -85,6 +85,8 @@ require (
 	github.com/coditect/platform/schedulers/outboxrelay v0.0.0
 	github.com/coditect/platform/schedulers/retention v0.0.0
 	github.com/coditect/platform/schedulers/rotation v0.0.0
+	github.com/coditect/platform/schedulers/usagereport v0.0.0
+	github.com/coditect/platform/schedulers/usagesync v0.0.0
 	github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
@@ -162,5 +164,7 @@ replace (
 	github.com/coditect/platform/schedulers/outboxrelay => ../../schedulers/outboxrelay
 	github.com/coditect/platform/schedulers/retention => ../../schedulers/retention
 	github.com/coditect/platform/schedulers/rotation => ../../schedulers/rotation
+	github.com/coditect/platform/schedulers/usagereport => ../../schedulers/usagereport
+	github.com/coditect/platform/schedulers/usagesync => ../../schedulers/usagesync
 	github.com/coditect/platform/shared => ../../shared
 )

@@ -363,6 +363,59 @@ func (s *service) subscriptionCanceled(ctx context.Context, d worker.Delivery[qu
 	})
 }
 
+func (s *service) usageWarning(ctx context.Context, d worker.Delivery[queue.UsageWarning]) error {
+	return s.toOwners(ctx, d, d.Envelope, func(tx *db.Tx) func(organization, string) (letter, error) {
+		found := getWarning(tx, d.Payload)
+		return func(o organization, _ string) (letter, error) {
+			w, err := found.Value()
+			if err != nil {
+				return letter{}, nothing(err, "the warning")
+			}
+			if w.plan != w.now {
+				return letter{}, worker.Skip("the organization has another plan by now")
+			}
+			return w.letter(o, d.Payload.Metric, d.Payload.Threshold, s.cfg.page("/billing")), nil
+		}
+	})
+}
+
+// letter says how much of a limit is used. Requests are of a month, storage of
+// this moment.
+func (w usageWarning) letter(o organization, metric string, threshold int, page string) letter {
+	what, used, of := "API requests of "+w.period.Format("January 2006"), thousands(w.quantity), thousands(w.allowed)
+	if metric == "storage_gb" {
+		what, used, of = "storage", gibibytes(w.quantity), gibibytes(w.allowed)
+	}
+	name := mail.Line(o.name, 80)
+	l := letter{
+		subject:    fmt.Sprintf("%s has used %d %% of its %s", name, threshold, what),
+		paragraphs: []string{fmt.Sprintf("%s has used %d %% of the %s that its plan includes.", name, threshold, what)},
+		rows:       []row{{"Used", used}, {"Included", of}, {"Plan", w.planName}},
+		action:     &action{"See the usage", page},
+	}
+	if threshold >= 100 {
+		l.subject = name + " has used up its " + what
+		l.paragraphs = []string{name + " has used all of the " + what + " that its plan includes."}
+	}
+	l.after = []string{"A larger plan includes more. You get this mail once a month for each of 50, 80 and 100 %."}
+	return l
+}
+
+// thousands is a number as people read it.
+func thousands(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// gibibytes is a number of bytes as plans count them, to two places.
+func gibibytes(n int64) string {
+	hundredths := (n*100 + 1<<29) >> 30
+	return fmt.Sprintf("%d.%02d GB", hundredths/100, hundredths%100)
+}
+
 func (s *service) habitsOf(ctx context.Context, user ids.ID) (habits, error) {
 	var found *db.Row[habits]
 	err := db.ReadUser(ctx, s.db, identity.Principal{UserID: user}, func(tx *db.Tx) error {

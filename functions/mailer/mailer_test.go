@@ -248,6 +248,46 @@ func TestMoney(t *testing.T) {
 	}
 }
 
+// Owners are told how much is used, unless the plan is another by now.
+func TestUsageWarnings(t *testing.T) {
+	f := setup(t)
+	second := f.Member(t, f.owner.TenantID, "owner")
+	warn := func(metric string, threshold int, quantity, allowed int64) []mailbox.Message {
+		t.Helper()
+		f.SQL(t, `insert into app.usage_warnings (tenant_id, metric, period, threshold, plan, quantity, allowed) values ($1, $2, '2026-11-01', $3, 'free', $4, $5)`,
+			f.owner.TenantID, metric, threshold, quantity, allowed)
+		return f.mail(t, f.owner.TenantID, ids.Nil, queue.MailUsageWarning.Message("", queue.UsageWarning{Metric: metric, Period: "2026-11-01", Threshold: threshold}), second.Email)
+	}
+	got := warn("api_requests", 80, 80_123, 100_000)
+	if len(got) != 1 || !strings.Contains(got[0].Subject, "has used 80 % of its API requests of November 2026") {
+		t.Fatalf("%+v", got)
+	}
+	for _, body := range []string{got[0].Text, got[0].HTML} {
+		if !strings.Contains(body, "80,123") || !strings.Contains(body, "100,000") || !strings.Contains(body, "https://app.example.com/billing") {
+			t.Errorf("%s", body)
+		}
+	}
+	if n := len(f.box.Messages(f.owner.Email)); n != 1 {
+		t.Errorf("the other owner has %d", n)
+	}
+	got = warn("storage_gb", 100, 1<<30+1<<27, 1<<30)
+	if len(got) != 2 || !strings.Contains(got[0].Text+got[1].Text, "1.13 GB") || !strings.Contains(got[0].Subject+got[1].Subject, "has used up its storage") {
+		t.Errorf("%+v", got)
+	}
+	f.SQL(t, `update app.organizations set plan = 'pro' where tenant_id = $1`, f.owner.TenantID)
+	if got := warn("api_requests", 100, 100_000, 100_000); len(got) != 2 {
+		t.Errorf("told of a plan that is no more: %+v", got)
+	}
+	if got := f.mail(t, f.owner.TenantID, ids.Nil, queue.MailUsageWarning.Message("", queue.UsageWarning{Metric: "api_requests", Period: "2020-01-01", Threshold: 50}), second.Email); len(got) != 2 {
+		t.Errorf("told of what never was: %+v", got)
+	}
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -123: "-123"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d is %s", n, got)
+		}
+	}
+}
+
 func TestExportReady(t *testing.T) {
 	f := setup(t)
 	put := func(status string) ids.ID {

@@ -103,6 +103,7 @@ func open(lookup config.Lookup, opts ...worker.Option) (*serve.App, error) {
 		worker.On(queue.MailPaymentSucceeded, s.paymentSucceeded),
 		worker.On(queue.MailPaymentFailed, s.paymentFailed),
 		worker.On(queue.MailSubscriptionCanceled, s.subscriptionCanceled),
+		worker.On(queue.MailUsageWarning, s.usageWarning),
 		worker.On(queue.MailDigest, s.digest),
 	), nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/queue"
 )
 
 // reserved is what is known of an address before a mail to it.
@@ -190,4 +191,22 @@ func getInvoice(tx *db.Tx, id ids.ID) *db.Row[invoice] {
 
 func periodEnd(tx *db.Tx) *db.Row[*time.Time] {
 	return db.One(tx, pgx.RowTo[*time.Time], `select current_period_end from app.subscriptions where tenant_id = $1`, tx.Tenant())
+}
+
+// usageWarning is a threshold that was come to, and the plan now.
+type usageWarning struct {
+	plan, now, planName string
+	period              time.Time
+	quantity, allowed   int64
+}
+
+func getWarning(tx *db.Tx, of queue.UsageWarning) *db.Row[usageWarning] {
+	return db.One(tx, func(r pgx.CollectableRow) (w usageWarning, err error) {
+		err = r.Scan(&w.plan, &w.now, &w.planName, &w.period, &w.quantity, &w.allowed)
+		return w, err
+	}, `select w.plan, o.plan, p.name, w.period, w.quantity, w.allowed
+		  from app.usage_warnings w
+		  join app.organizations o on o.tenant_id = $1
+		  join app.plans p on p.id = o.plan
+		 where w.tenant_id = $1 and w.metric = $2 and w.period = $3::date and w.threshold = $4`, tx.Tenant(), of.Metric, of.Period, of.Threshold)
 }

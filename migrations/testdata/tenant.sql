@@ -19,6 +19,8 @@ insert into app.subscriptions (tenant_id, stripe_customer_id, plan, status) valu
 insert into app.payment_methods (tenant_id, id, brand, last4, exp_month, exp_year, created_at) values ('$T', 'pm', 'visa', '4242', 12, 2030, now());
 insert into app.invoices (tenant_id, id, stripe_invoice_id, status, currency) values ('$T', '$T', 'in', 'paid', 'usd');
 insert into app.usage_records (tenant_id, id, metric, day, quantity) values ('$T', '$T', 'api_requests', '2026-01-01', 1);
+insert into app.usage_reports (tenant_id, metric, day, seq, identifier, customer_id, quantity) values ('$T', 'api_requests', '2026-01-01', 0, '$T', 'cus', 1);
+insert into app.usage_warnings (tenant_id, metric, period, threshold, plan, quantity, allowed) values ('$T', 'api_requests', '2026-01-01', 50, 'pro', 1, 2);
 insert into app.sso_connections (tenant_id, id, provider, issuer, client_id) values ('$T', '$T', 'oidc', 'https://i', 'c');
 insert into app.sso_identities (tenant_id, connection_id, subject, user_id, email) values ('$T', '$T', 's', '$U', 'a@example.com');
 insert into app.tenant_hosts (tenant_id, id, domain, verification_token) values ('$T', '$T', 'work.example.com', 't');

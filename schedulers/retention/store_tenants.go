@@ -21,7 +21,7 @@ type table struct{ name, key string }
 // its own row comes last of all and is not among them.
 var ofTenant = []table{
 	{"activity", "id"}, {"outbox", "id"}, {"processed_messages", "consumer, message_id"}, {"idempotency_keys", "user_id, method, path, key"},
-	{"usage_records", "id"}, {"invoices", "id"}, {"payment_methods", "id"}, {"subscriptions", ""}, {"jobs", "id"},
+	{"usage_records", "id"}, {"usage_reports", "metric, day, seq"}, {"usage_warnings", "metric, period, threshold"}, {"invoices", "id"}, {"payment_methods", "id"}, {"subscriptions", ""}, {"jobs", "id"},
 	{"comments", "id"}, {"attachments", "id"}, {"tasks", "id"}, {"project_task_counts", "project_id, slot"}, {"projects", "id"},
 	{"sso_identities", "connection_id, subject"}, {"sso_connections", "id"}, {"tenant_hosts", "id"},
 	{"invitations", "id"}, {"memberships", "user_id"}, {"roles", "id"}, {"tenant_settings", ""},

@@ -26,6 +26,13 @@ type (
 	Invoice struct {
 		InvoiceID ids.ID `json:"invoice_id"`
 	}
+	// UsageWarning names a threshold (in percent) of a metric's limit that the
+	// tenant came to in the month that begins with Period (YYYY-MM-DD).
+	UsageWarning struct {
+		Metric    string `json:"metric"`
+		Period    string `json:"period"`
+		Threshold int    `json:"threshold"`
+	}
 	// Digest is the summary of a day (YYYY-MM-DD, in the member's timezone).
 	Digest struct {
 		UserID ids.ID `json:"user_id"`
@@ -58,6 +65,7 @@ var (
 	MailPaymentSucceeded     = Kind[Invoice]{Route{Kind: "mail.payment_succeeded", Consumer: "mailer", Exclusive: true}}
 	MailPaymentFailed        = Kind[Invoice]{Route{Kind: "mail.payment_failed", Consumer: "mailer", Exclusive: true}}
 	MailSubscriptionCanceled = Kind[None]{Route{Kind: "mail.subscription_canceled", Consumer: "mailer", Exclusive: true}}
+	MailUsageWarning         = Kind[UsageWarning]{Route{Kind: "mail.usage_warning", Consumer: "mailer", Exclusive: true}}
 	MailDigest               = Kind[Digest]{Route{Kind: "mail.digest", Consumer: "mailer", Exclusive: true}}
 )
 
@@ -84,7 +92,8 @@ var (
 // kinds is every kind there is.
 var kinds = []Route{
 	MailVerification.Route, MailPasswordReset.Route, MailEmailChange.Route, MailInvitation.Route, MailTaskAssigned.Route,
-	MailExportReady.Route, MailPaymentSucceeded.Route, MailPaymentFailed.Route, MailSubscriptionCanceled.Route, MailDigest.Route,
+	MailExportReady.Route, MailPaymentSucceeded.Route, MailPaymentFailed.Route, MailSubscriptionCanceled.Route, MailUsageWarning.Route,
+	MailDigest.Route,
 	ReportProject.Route, ExportTenant.Route,
 	BillingEvent.Route, BillingSync.Route, BillingClose.Route,
 	ProfileChanged.Route, AccessChanged.Route,

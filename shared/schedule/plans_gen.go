@@ -12,4 +12,6 @@ var plans = []Plan{
 	{Name: "outboxrelay", Cron: "* * * * *", Timezone: "UTC", MaxLateness: 5 * time.Minute, LongestGap: 1 * time.Minute},
 	{Name: "retention", Cron: "20 2 * * *", Timezone: "UTC", MaxLateness: 6 * time.Hour, LongestGap: 1440 * time.Minute},
 	{Name: "rotation", Cron: "40 3 * * *", Timezone: "UTC", MaxLateness: 12 * time.Hour, LongestGap: 1440 * time.Minute},
+	{Name: "usagereport", Cron: "30 1,7 * * *", Timezone: "UTC", MaxLateness: 3 * time.Hour, LongestGap: 1080 * time.Minute},
+	{Name: "usagesync", Cron: "*/5 * * * *", Timezone: "UTC", MaxLateness: 15 * time.Minute, LongestGap: 5 * time.Minute},
 }

@@ -3,7 +3,7 @@
 
 locals {
   runbook = { for name, page in {
-    router = "router-503.md", database = "database.md", redis = "redis.md", keys = "key-rotation.md", callers = "refused-calls.md", schedules = "schedules.md", jobs = "dead-letters.md"
+    router = "router-503.md", database = "database.md", redis = "redis.md", keys = "key-rotation.md", callers = "refused-calls.md", schedules = "schedules.md", jobs = "dead-letters.md", usage = "usage.md"
   } : name => "${var.runbooks}/${page}" }
 
   # Lines of the platform's log that are events.
@@ -11,6 +11,7 @@ locals {
     schedule-late = { why = "A schedule began later than it may, or left out runs", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"schedule late\"", runbook = "schedules" }
     schedule-fail = { why = "A run of a schedule failed", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"schedule\" AND severity>=ERROR", runbook = "schedules" }
     dead-letter   = { why = "A message was given up", filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.result=\"dead\"", runbook = "jobs" }
+    usage-differs = { why = "Usage does not agree with Stripe", filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND (jsonPayload.message=\"usage differs from Stripe\" OR jsonPayload.message=\"usage was refused by Stripe\")", runbook = "usage" }
     function-down = { why = "A function does not answer the router", filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"router\" AND jsonPayload.message:\"function does not answer\"", runbook = "router" }
     redis-down    = { why = "Redis does not answer", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message:\"redis does not answer\"", runbook = "redis" }
     forged-hop    = { why = "Somebody calls functions who may not", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=(\"call refused\" OR \"delivery refused\")", runbook = "callers" }

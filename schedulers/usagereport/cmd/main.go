@@ -1,0 +1,10 @@
+// Command usagereport serves the function on its own: under the functions
+// framework, or on AWS Lambda.
+package main
+
+import (
+	"github.com/coditect/platform/schedulers/usagereport"
+	"github.com/coditect/platform/shared/serve/host"
+)
+
+func main() { host.Main("Usagereport", usagereport.Open) }
