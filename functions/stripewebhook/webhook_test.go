@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +32,11 @@ type fixture struct {
 func setup(t *testing.T) *fixture {
 	t.Helper()
 	t.Parallel()
+	return begin(t)
+}
+
+func begin(t testing.TB) *fixture {
+	t.Helper()
 	f := &fixture{Env: functest.New(t), now: time.Now()}
 	f.Vars["STRIPE_WEBHOOK_SECRETS"] = older + " " + secret
 	f.handler = f.Open(t, func(_ context.Context, lookup config.Lookup) (*serve.App, error) {
@@ -44,7 +51,7 @@ func notice(id, kind, customer string) string {
 	return fmt.Sprintf(`{"id":%q,"object":"event","api_version":"2023-10-16","created":1800000000,"type":%q,"data":{"object":{"id":"x_1","object":"x","customer":%q}}}`, id, kind, customer)
 }
 
-func (f *fixture) send(t *testing.T, body, signature string) functest.Response {
+func (f *fixture) send(t testing.TB, body, signature string) functest.Response {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/api/v1/webhooks/stripe/", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
@@ -56,7 +63,7 @@ func (f *fixture) send(t *testing.T, body, signature string) functest.Response {
 	return functest.Response{Status: w.Code, Header: w.Header(), Body: w.Body.Bytes()}
 }
 
-func (f *fixture) signed(t *testing.T, body string) functest.Response {
+func (f *fixture) signed(t testing.TB, body string) functest.Response {
 	t.Helper()
 	return f.send(t, body, stripe.Sign([]byte(body), secret, f.now))
 }
@@ -174,6 +181,50 @@ func TestWithoutSecret(t *testing.T) {
 	delete(f.Vars, "STRIPE_WEBHOOK_SECRETS")
 	f.handler = f.Open(t, Open)
 	f.signed(t, notice("evt_1", "x", "")).Want(t, http.StatusServiceUnavailable)
+}
+
+// BenchmarkReceive measures how long Stripe waits for its answer: signature,
+// look-up of the customer's tenant, and the transaction that keeps event and
+// message, on PostgreSQL behind PgBouncer.
+func BenchmarkReceive(b *testing.B) {
+	padding := strings.Repeat(" ", 4<<10) // of an invoice's size
+	for _, c := range []struct {
+		name, customer string
+		callers        int // for each core
+	}{{"a customer's", "cus_known", 1}, {"a stranger's", "cus_stranger", 1}, {"a customer's, 16 at once for each core", "cus_known", 16}} {
+		b.Run(c.name, func(b *testing.B) {
+			f := begin(b)
+			var (
+				next  atomic.Int64
+				mu    sync.Mutex
+				waits []time.Duration
+			)
+			f.signed(b, notice("evt_first", "invoice.payment_succeeded", c.customer)).Want(b, http.StatusOK) // connections are there
+			b.SetParallelism(c.callers)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				var own []time.Duration
+				for pb.Next() {
+					body := notice(fmt.Sprintf("evt_%d", next.Add(1)), "invoice.payment_succeeded", c.customer) + padding
+					header := stripe.Sign([]byte(body), secret, f.now)
+					began := time.Now()
+					if got := f.send(b, body, header); got.Status != http.StatusOK {
+						b.Errorf("%d %s", got.Status, got.Body)
+						return
+					}
+					own = append(own, time.Since(began))
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				waits = append(waits, own...)
+			})
+			b.StopTimer()
+			slices.Sort(waits)
+			for name, part := range map[string]int{"p50-ms": 50, "p99-ms": 99, "max-ms": 100} {
+				b.ReportMetric(float64(waits[max(0, len(waits)*part/100-1)].Microseconds())/1000, name)
+			}
+		})
+	}
 }
 
 // FuzzParse holds that whatever is taken can be kept.
