@@ -9,7 +9,7 @@ $(LOCAL): FORCE
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant replay demo test test-citus test-env conformance documents fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function terraform-check site
+.PHONY: FORCE help hooks bench bench-go run run-split doctor reset psql tenant billing replay demo test test-citus test-stripe test-env conformance documents fuzz lint fmt generate tidy deps verify package package-lambda migrate new-migration new-function terraform-check site
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -36,6 +36,9 @@ psql: $(LOCAL) ## A shell on the running local database (ARGS="-c 'select 1'", R
 tenant: $(LOCAL) ## The operator's command (ARGS="suspend|resume|restore acme", "plan acme pro", "add acme ada@example.com admin")
 	@$(LOCAL) tenant $(ARGS)
 
+billing: $(LOCAL) ## What an organization pays for, here and at Stripe (ARGS="show acme", "sync acme", "replay evt_1"; STRIPE_SECRET_KEY elsewhere)
+	@$(LOCAL) billing $(ARGS)
+
 replay: $(LOCAL) ## Dead letters: list them (no ARGS), or deliver them again (ARGS="all", a kind such as mail.invitation, or a message id)
 	@$(LOCAL) replay $(ARGS)
 
@@ -51,6 +54,9 @@ test: $(LOCAL) ## Install what tests need and run all of them with the race dete
 test-citus: ## The tests on a Citus cluster, whose coordinator CITUS_URL names (docs/citus.md; ARGS='-run Worker')
 	@test -n "$$CITUS_URL" || { echo "CITUS_URL is not set: see docs/citus.md" >&2; exit 2; }
 	@go test -tags citus -count=1 -p 1 -timeout 30m $(ARGS) $$(printf './%s... ' functions/*/) ./tests/...
+
+test-stripe: ## Billing on a Stripe account in test mode (STRIPE_SECRET_KEY=sk_test_…; STRIPE_API_URL for another server)
+	@scripts/test-stripe.sh
 
 test-env: $(LOCAL) ## Keep a test database up, so that a bare `go test` works (ARGS=down stops it)
 	@$(LOCAL) test-env $(or $(ARGS),up)

@@ -26,6 +26,9 @@ const usage = `usage: local COMMAND
   tenant suspend|resume|restore SUBDOMAIN
   tenant plan SUBDOMAIN PLAN
   tenant add SUBDOMAIN EMAIL ROLE  make somebody with an account a member
+  billing show SUBDOMAIN|CUSTOMER  what is paid for, here and at Stripe
+  billing sync SUBDOMAIN           have it looked at at Stripe
+  billing replay EVENT             have an event of Stripe processed again
   replay [list] [KIND|MESSAGE …]   list dead letters, or have them delivered again (all: everything)
   demo                             fill a demonstration organization of the platform that runs
   test-env -- CMD…                 run a command with a test database (KEEP=1 leaves it running)
@@ -37,7 +40,7 @@ type command func(ctx context.Context, here place, args []string) (int, error)
 
 var commands = map[string]command{
 	"run": runPlatform, "run-split": runSplit, "doctor": checkTools, "deps": getTools, "reset": reset,
-	"migrate": migrate, "psql": psql, "tenant": changeTenant, "replay": replay, "demo": fillDemo, "test-env": testEnv,
+	"migrate": migrate, "psql": psql, "tenant": changeTenant, "billing": operateBilling, "replay": replay, "demo": fillDemo, "test-env": testEnv,
 }
 
 // place is where the command works.
