@@ -36,7 +36,7 @@ run "defaults" {
     error_message = "Dead letters are told of."
   }
   assert {
-    condition     = contains(keys(google_monitoring_alert_policy.log), "dead-letter") && contains(keys(google_monitoring_alert_policy.log), "schedule-late")
+    condition     = contains(keys(google_monitoring_alert_policy.log), "dead-letter") && contains(keys(google_monitoring_alert_policy.log), "schedule-late") && contains(keys(google_monitoring_alert_policy.log), "stripe-event")
     error_message = "What the platform gave up, and what is late, is told of."
   }
   assert {
