@@ -92,6 +92,7 @@ func TestKilledRouter(t *testing.T) {
 }
 
 func serveUntilKilled(t *testing.T, at string) {
+	t.Helper()
 	address, who, _ := strings.Cut(at, " ")
 	w := newWorld(t, setting("REDIS_URL", "redis://"+address))
 	tenant := ids.Must(who)

@@ -51,7 +51,7 @@ func TestFailover(t *testing.T) {
 				replicated(t, primary, replica)
 			}
 			// From here on nothing reaches the replica.
-			if err := admin.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+			if err := admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
 				t.Fatal(err)
 			}
 			count(c.lag)

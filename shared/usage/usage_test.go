@@ -113,6 +113,7 @@ func TestDays(t *testing.T) {
 // processes add up.
 func TestBatches(t *testing.T) {
 	each(t, func(t *testing.T, c *cache.Client) {
+		t.Helper()
 		a, b := ids.New(), ids.New()
 		send(t, c, "warm", 1, day) // loads the script
 		ctx, n := trips.Count(t.Context())
@@ -142,6 +143,7 @@ func TestBatches(t *testing.T) {
 // marked as it is may be dropped. What comes after that begins another epoch.
 func TestMarkAndDrop(t *testing.T) {
 	each(t, func(t *testing.T, c *cache.Client) {
+		t.Helper()
 		ctx, a := t.Context(), ids.New()
 		shard := usage.Shard(a)
 		state := func() usage.State { return must(usage.States(ctx, c, day))(t)[shard] }
