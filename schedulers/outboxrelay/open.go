@@ -15,6 +15,7 @@ import (
 	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/queue/events"
 	"github.com/coditect/platform/shared/queue/push"
+	"github.com/coditect/platform/shared/queue/sqs"
 	"github.com/coditect/platform/shared/queue/tasks"
 	"github.com/coditect/platform/shared/secrets"
 	"github.com/coditect/platform/shared/serve"
@@ -27,10 +28,10 @@ const Name = "outboxrelay"
 type Config struct {
 	Database db.Config
 	Push     push.Config
-	Tasks    tasks.Config
-	Events   events.Config
-	Secrets  secrets.Config
-	Logs     logs.Config
+	// SQS carries messages where the platform runs on AWS; otherwise [Google].
+	SQS     sqs.Config
+	Secrets secrets.Config
+	Logs    logs.Config
 	// SecretsDir is where the platform mounts secrets as files, if it does.
 	SecretsDir string `env:"SECRETS_DIR"`
 	// Functions are the addresses of job functions, as name=url; of those that
@@ -51,6 +52,31 @@ type Config struct {
 	Lease time.Duration `env:"RELAY_LEASE" envDefault:"45s"`
 	// Pause is how long a message stays with us that a queue did not take.
 	Pause time.Duration `env:"RELAY_PAUSE" envDefault:"5s"`
+}
+
+// Google is where Cloud Tasks and Pub/Sub are.
+type Google struct {
+	Tasks  tasks.Config
+	Events events.Config
+}
+
+// A carrier is a service that messages are handed to.
+type carrier interface {
+	queue.Deliverer
+	Close() error
+}
+
+// carriers are those of messages for one function and of messages of a topic.
+func carriers(lookup config.Lookup, cfg Config, registry *queue.Registry) (toTasks, toEvents carrier, err error) {
+	if cfg.SQS.QueueURL != "" {
+		d := sqs.New(cfg.SQS, registry.Listeners)
+		return d, d, nil
+	}
+	google, err := config.Load[Google](lookup)
+	if err != nil {
+		return nil, nil, err
+	}
+	return tasks.New(google.Tasks), events.New(google.Events), nil
 }
 
 // Validate refuses addresses that are none, before a message is claimed.
@@ -97,6 +123,10 @@ func OpenWith(lookup config.Lookup, registry *queue.Registry) (*serve.App, error
 	if err != nil {
 		return nil, err
 	}
+	toTasks, toEvents, err := carriers(lookup, cfg, registry)
+	if err != nil {
+		return nil, err
+	}
 	log := logs.New(os.Stderr, cfg.Logs).With("function", Name)
 	d, err := db.Open(cfg.Database, log)
 	if err != nil {
@@ -107,7 +137,6 @@ func OpenWith(lookup config.Lookup, registry *queue.Registry) (*serve.App, error
 		source = secrets.First(source, secrets.Directory(os.DirFS(cfg.SecretsDir)))
 	}
 	mounted := secrets.New(source, cfg.Secrets)
-	toTasks, toEvents := tasks.New(cfg.Tasks), events.New(cfg.Events)
 	s := &service{
 		cfg: cfg, log: log,
 		door:  push.New(cfg.Push, Name),

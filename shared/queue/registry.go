@@ -1,7 +1,8 @@
 // Package queue knows the platform's messages: which kinds there are, what each
 // carries, who consumes it, and how one looks on its way from the outbox to its
 // consumer. It speaks to no service: queue/tasks hands over to Cloud Tasks,
-// queue/events to Pub/Sub, and queue/push is the door of a consumer.
+// queue/events to Pub/Sub, queue/sqs to SQS on AWS, and queue/push is the
+// door of a consumer.
 //
 // A new kind is a line in kinds.go. Its consumer, with its queue or topic and
 // its retries, stands in functions/functions.json, from which consumers_gen.go

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -93,6 +94,35 @@ func TestEveryFunctionIsThere(t *testing.T) {
 				t.Errorf("%s has nowhere for dead letters", want.Name)
 			}
 		}
+	}
+}
+
+// The relay sends to the queues that there are: by their names, with the right to.
+func TestTheRelayReachesEveryQueue(t *testing.T) {
+	t.Parallel()
+	text := string(template(t))
+	_, relay, there := strings.Cut(text, "\n  Outboxrelay:\n")
+	relay, _, _ = strings.Cut(relay, "\n\n")
+	address := regexp.MustCompile(`SQS_QUEUE_URL: !Sub "https://sqs\.\$\{AWS::Region\}\.\$\{AWS::URLSuffix\}/\$\{AWS::AccountId\}/([^"]+)"`).FindStringSubmatch(relay)
+	if !there || address == nil || !strings.Contains(relay, "Action: [sqs:SendMessage]") {
+		t.Fatalf("the relay knows no queues:\n%s", relay)
+	}
+	if n := strings.Count(text, "SQS_QUEUE_URL"); n != 1 {
+		t.Errorf("%d functions send", n)
+	}
+	for _, f := range list(t) {
+		name := `QueueName: !Sub "` + strings.ReplaceAll(address[1], "{name}", f.Name) + `"`
+		right := "- !GetAtt " + f.Entry + "Queue.Arn"
+		if queue := f.Kind == "task" || f.Kind == "pubsub"; strings.Contains(text, name) != queue || strings.Contains(relay, right) != queue {
+			t.Errorf("%s: its queue is called so: %v; the relay may send: %v", f.Name, strings.Contains(text, name), strings.Contains(relay, right))
+		}
+	}
+	decoded, err := Decode(template(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if decoded.Functions["Outboxrelay"].Policies == nil {
+		t.Error("the policy is no policy")
 	}
 }
 
