@@ -51,7 +51,7 @@ func start(t *testing.T, keys *hop.Keys) *cloud {
 	t.Cleanup(c.relay.Close)
 	c.metadata = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.asked.Add(1)
-		if r.Header.Get("Metadata-Flavor") != "Google" || r.URL.Path != "/computeMetadata/v1/instance/service-accounts/default/identity" || r.URL.Query().Get("audience") != c.relay.URL {
+		if r.Header.Get("Metadata-Flavor") != "Google" || r.URL.Path != "/computeMetadata/v1/instance/service-accounts/default/identity" || r.URL.Query().Get("audience") != c.address() {
 			t.Errorf("asked for %s", r.URL)
 		}
 		w.WriteHeader(int(c.status.Load()))
@@ -64,8 +64,28 @@ func start(t *testing.T, keys *hop.Keys) *cloud {
 }
 
 func (c *cloud) config(service string) Config {
-	return Config{Relay: c.relay.URL + "/", Service: service, Metadata: strings.TrimPrefix(c.metadata.URL, "http://")}
+	return Config{Relay: c.address() + "/", Service: service, Metadata: strings.TrimPrefix(c.metadata.URL, "http://")}
 }
+
+// plain takes requests for https to the server, which speaks http.
+type plain struct{ http.RoundTripper }
+
+func (c plain) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme = "http"
+	return c.RoundTripper.RoundTrip(r)
+}
+
+// nudger makes a Nudger that has all the time of a machine that is busy with tests.
+func nudger(cfg Config, keys *hop.Keys) *Nudger {
+	n := New(cfg, keys)
+	n.client.Transport = plain{n.client.Transport}
+	n.wait = time.Minute
+	return n
+}
+
+// address is the relay's as on Cloud Run.
+func (c *cloud) address() string { return "https" + strings.TrimPrefix(c.relay.URL, "http") }
 
 func TestNudge(t *testing.T) {
 	t.Parallel()
@@ -75,7 +95,7 @@ func TestNudge(t *testing.T) {
 	if err := nobody.Nudge(t.Context()); err != nil {
 		t.Error(err)
 	}
-	n := New(c.config(""), keys)
+	n := nudger(c.config(""), keys)
 	if err := n.Nudge(t.Context()); err != nil || c.calls.Load() != 1 || c.tokens[0] != "" || c.asked.Load() != 0 {
 		t.Errorf("%v; %d calls with %q, and %d questions for tokens", err, c.calls.Load(), c.tokens, c.asked.Load())
 	}
@@ -94,7 +114,7 @@ func TestNudgeCarriesAToken(t *testing.T) {
 	t.Parallel()
 	keys := hop.New(fixed{secrets.GenerateRing(time.Now())})
 	c := start(t, keys)
-	n := New(c.config("mailer"), keys)
+	n := nudger(c.config("mailer"), keys)
 	now := time.Now()
 	n.tokens.now = func() time.Time { return now }
 	first, second := idToken(fmt.Sprintf(`{"exp":%d}`, now.Add(time.Hour).Unix())), idToken(fmt.Sprintf(`{"exp":%d}`, now.Add(2*time.Hour).Unix()))
@@ -130,7 +150,7 @@ func TestNudgeWithoutAToken(t *testing.T) {
 	t.Parallel()
 	keys := hop.New(fixed{secrets.GenerateRing(time.Now())})
 	c := start(t, keys)
-	n := New(c.config("mailer"), keys)
+	n := nudger(c.config("mailer"), keys)
 	good := idToken(fmt.Sprintf(`{"exp":%d}`, time.Now().Add(time.Hour).Unix()))
 	for _, bad := range []string{"", "no token", "a.!.c", idToken("{}"), idToken("[]"), strings.TrimSuffix(good, ".sig")} {
 		c.answer.Store(&bad)
@@ -147,8 +167,25 @@ func TestNudgeWithoutAToken(t *testing.T) {
 	if err := n.Nudge(t.Context()); err != nil || c.calls.Load() != 1 {
 		t.Error(err)
 	}
-	away := New(Config{Relay: c.relay.URL, Service: "mailer", Metadata: "127.0.0.1:1"}, keys)
+	away := nudger(Config{Relay: c.address(), Service: "mailer", Metadata: "127.0.0.1:1"}, keys)
 	if err := away.Nudge(t.Context()); err == nil {
 		t.Error("nobody gave a token")
+	}
+}
+
+// A relay that is called in the clear, as on a laptop, is sent no token.
+func TestNudgeInTheClear(t *testing.T) {
+	t.Parallel()
+	keys := hop.New(fixed{secrets.GenerateRing(time.Now())})
+	calls := make(chan string, 1)
+	relay := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { calls <- r.Header.Get(tokenHeader) }))
+	t.Cleanup(relay.Close)
+	n := New(Config{Relay: relay.URL, Service: "mailer", Metadata: "127.0.0.1:1"}, keys)
+	n.wait = time.Minute
+	if err := n.Nudge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if token := <-calls; token != "" {
+		t.Errorf("called with %q", token)
 	}
 }
