@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,7 +41,7 @@ const root = "../.."
 
 var (
 	heading = regexp.MustCompile(`(?m)^## (.+)$`)
-	block   = regexp.MustCompile("(?ms)^( *)```sh\n(.*?)^ *```$")
+	block   = regexp.MustCompile("(?s)\n( *)```sh\n(.*?)\n *```")
 )
 
 // section is a part of a page with the commands in it.
@@ -60,7 +61,7 @@ func sections(text string) (out []section) {
 	for i, title := range titles {
 		s := section{title: title}
 		for _, m := range block.FindAllStringSubmatch(text[at[i]:at[i+1]], -1) {
-			s.blocks = append(s.blocks, strings.ReplaceAll("\n"+m[2], "\n"+m[1], "\n"))
+			s.blocks = append(s.blocks, strings.ReplaceAll("\n"+m[2]+"\n", "\n"+m[1], "\n"))
 		}
 		out = append(out, s)
 	}
@@ -494,6 +495,21 @@ func TestBillingOnALaptop(t *testing.T) {
 	eventually(t, "the card that was asked about", func() bool {
 		return w.text(t, `select count(*)::text from app.payment_methods where last4 = '3184'`) == "1"
 	})
+}
+
+// Without a key, or with one that is not of test mode, make test-stripe says so
+// and does nothing.
+func TestStripeAsksForAKey(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{"": "STRIPE_SECRET_KEY is not set", "sk_live_1": "no key of test mode", "pk_test_1": "no key of test mode"} {
+		cmd := exec.CommandContext(t.Context(), "bash", "scripts/test-stripe.sh")
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "STRIPE_SECRET_KEY="+key, "STRIPE_API_URL=http://127.0.0.1:1")
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), want) || key != "" && strings.Contains(string(out), key) {
+			t.Errorf("%q: %v, %s", key, err, out)
+		}
+	}
 }
 
 func TestSections(t *testing.T) {
