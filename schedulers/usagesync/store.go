@@ -96,7 +96,8 @@ func (s *service) near(ctx context.Context, m metric, period time.Time, tenants 
 }
 
 // tell notes every threshold that was come to, and leaves one mail, of the
-// highest. Who noted it first leaves it.
+// highest. Who noted that one first leaves it. A row is a statement: on Citus, an
+// insert from a select told both of two runs at once that it had inserted.
 func (s *service) tell(ctx context.Context, m metric, period time.Time, n nearing) (told bool, err error) {
 	levels := reached(n.quantity, n.allowed)
 	if len(levels) == 0 {
@@ -104,10 +105,13 @@ func (s *service) tell(ctx context.Context, m metric, period time.Time, n nearin
 	}
 	day := period.Format(time.DateOnly)
 	err = db.Background(ctx, s.db, n.tenant, func(tx *db.Tx) error {
-		noted, err := db.Exec(tx, `
-			insert into app.usage_warnings (tenant_id, metric, period, threshold, plan, quantity, allowed)
-			select $1::uuid, $2, $3::date, t, $5, $6, $7 from unnest($4::int[]) as t
-			on conflict (tenant_id, metric, period, threshold) do nothing`, tx.Tenant(), m.name, day, levels, n.plan, n.quantity, n.allowed).Await(ctx)
+		var highest *db.Tag
+		for _, level := range levels {
+			highest = db.Exec(tx, `
+				insert into app.usage_warnings (tenant_id, metric, period, threshold, plan, quantity, allowed) values ($1, $2, $3::date, $4, $5, $6, $7)
+				on conflict (tenant_id, metric, period, threshold) do nothing`, tx.Tenant(), m.name, day, level, n.plan, n.quantity, n.allowed)
+		}
+		noted, err := highest.Await(ctx)
 		if told = noted > 0; err != nil || !told {
 			return err
 		}
