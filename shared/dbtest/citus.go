@@ -73,6 +73,7 @@ func citusServers(t testing.TB) (servers, []Node) {
 	})
 	for i, n := range nodes {
 		at := *u
+		at.Path = "/template1" // from a database with the extension, Citus 12 has its say in what is the server's
 		if n.Group != 0 {
 			at.Host = net.JoinHostPort(n.Name, strconv.Itoa(n.Port))
 		}

@@ -86,14 +86,14 @@ func TestGroupsAreColocated(t *testing.T) {
 	anchors := map[migrations.Group]string{migrations.Tenant: "app.organizations", migrations.User: "app.users",
 		migrations.Claim: "app.email_claims", migrations.Reference: "app.plans"}
 	for table, group := range migrations.Tables {
+		if group == migrations.Claim || group == migrations.System {
+			continue
+		}
 		got := lines(t, c, `select format('%s by %s with %s', citus_table_type, distribution_column,
 			(select colocation_id from citus_tables a where a.table_name = $2::regclass) = colocation_id) from citus_tables where table_name = $1::regclass`,
 			"app."+table, anchors[group])
 		want := "distributed by " + group.Key() + " with t"
-		switch group {
-		case migrations.Claim, migrations.System:
-			continue
-		case migrations.Reference:
+		if group == migrations.Reference {
 			want = "reference"
 		}
 		if len(got) != 1 || !strings.HasPrefix(got[0], want) {
