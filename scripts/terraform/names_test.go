@@ -327,7 +327,7 @@ func TestAlertsLookForWhatIsSaid(t *testing.T) {
 	}
 	looked := 0
 	for _, filter := range found(text(t, "terraform/modules/monitoring/main.tf"), `filter = "(resource[^\n]*?jsonPayload[^\n]*?)", runbook`) {
-		for _, words := range found(filter, `\\"([a-z ]+)\\"`) {
+		for _, words := range found(filter, `\\"([A-Za-z ]+)\\"`) {
 			if words == "router" { // a service, not something said
 				continue
 			}

@@ -153,9 +153,15 @@ func TestLists(t *testing.T) {
 	// A cursor holds for its list only.
 	cursor := foreign[strings.Index(foreign, "cursor=")+7:]
 	cursor = cursor[:strings.IndexByte(cursor, '&')]
+	// The last character but one says six bits of the cursor, the last may say fewer.
+	other := "A"
+	if strings.HasSuffix(cursor[:len(cursor)-1], other) {
+		other = "B"
+	}
+	changed := cursor[:len(cursor)-2] + other + cursor[len(cursor)-1:]
 	for _, target := range []string{
 		things + "?cursor=" + cursor, things + "?status=closed&cursor=" + cursor, things + "?status=open&ordering=created_at&cursor=" + cursor,
-		things + "?status=open&cursor=" + cursor[:len(cursor)-1] + "A", things + "?status=open&cursor=" + cursor + "A",
+		things + "?status=open&cursor=" + changed, things + "?status=open&cursor=" + cursor + "A",
 	} {
 		is(t, b.ask(t, "GET "+target, "", "token", tokOwner), "400 invalid_cursor")
 	}

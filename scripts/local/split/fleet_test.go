@@ -199,6 +199,10 @@ func TestSweep(t *testing.T) {
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = leftover.Wait() }()
+	// A process that has just begun has no arguments to be known by yet.
+	if err := process.Poll(t.Context(), 10*time.Second, func() bool { return process.Is(leftover.Process.Pid, self, ours) }); err != nil {
+		t.Fatal(err)
+	}
 	for file, pid := range map[string]int{ours: leftover.Process.Pid, strangers: os.Getpid()} {
 		if err := os.WriteFile(file, []byte(strconv.Itoa(pid)+" "+self+"\n"), 0o600); err != nil {
 			t.Fatal(err)

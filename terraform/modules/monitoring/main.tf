@@ -14,7 +14,7 @@ locals {
     usage-differs = { why = "Usage does not agree with Stripe", filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND (jsonPayload.message=\"usage differs from Stripe\" OR jsonPayload.message=\"usage was refused by Stripe\")", runbook = "usage" }
     function-down = { why = "A function does not answer the router", filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"router\" AND jsonPayload.message:\"function does not answer\"", runbook = "router" }
     redis-down    = { why = "Redis does not answer", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message:\"redis does not answer\"", runbook = "redis" }
-    stripe-event  = { why = "An event of Stripe names a customer whom nobody has claimed, for three days", filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.message:\"names a customer whom nobody has claimed\"", runbook = "billing" }
+    stripe-event  = { why = "An event of Stripe names a customer whom nobody has claimed, for three days", filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.message:\"an event of Stripe names a customer whom nobody has claimed\"", runbook = "billing" }
     forged-hop    = { why = "Somebody calls functions who may not", filter = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=(\"call refused\" OR \"delivery refused\")", runbook = "callers" }
   }
 
