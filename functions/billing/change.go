@@ -43,7 +43,8 @@ type change struct {
 	by      identity.Caller
 	backend stripe.Backend
 	secret  string
-	key     string // what the Idempotency-Keys of its calls begin with
+	key     string       // what the Idempotency-Keys of its calls begin with
+	repeats func() error // the answer of the request that this one repeats, if it has one
 	row     payment.Row
 	state   *payment.State
 	// record is the activity beyond what the new state tells by itself.
@@ -64,10 +65,18 @@ func (s *service) change(ctx context.Context, by identity.Caller, act func(conte
 	c := &change{s: s, by: by, key: requestKey(ctx, by)}
 	// What is written on the way is apart from the answer, which is kept last:
 	// no transaction stays open while Stripe is asked.
+	keyed := idempotency.Current(ctx) != nil
+	if keyed {
+		c.repeats = func() error { return db.ReplayedTenant(ctx, s.db, by.Principal) }
+	}
 	row, state, err := c.run(idempotency.Apart(ctx), act)
+	if answered := (*idempotency.Replay)(nil); errors.As(err, &answered) {
+		return payment.Row{}, nil, err
+	}
 	waits := errors.Is(err, errBusy) || errors.Is(err, idempotency.ErrInFlight)
-	if idempotency.Current(ctx) != nil && errs.KindOf(err) != errs.Unavailable && !waits {
-		if kept := db.Note(ctx, s.db, by.Principal, func(*db.Tx) error { return nil }); kept != nil {
+	if keyed && errs.KindOf(err) != errs.Unavailable && !waits {
+		// The next one comes when the answer is there to be repeated.
+		if kept := db.Note(ctx, s.db, by.Principal, func(tx *db.Tx) error { releaseBusy(tx, c.key); return nil }); kept != nil {
 			return payment.Row{}, nil, kept
 		}
 	}
@@ -96,6 +105,11 @@ func (c *change) run(ctx context.Context, act func(context.Context, *change) err
 		return c.row, nil, err
 	}
 	s.at("taken")
+	if c.repeats != nil { // the first one may have been answered while this one came here
+		if err := c.repeats(); err != nil {
+			return c.row, nil, errors.Join(err, c.release(ctx))
+		}
+	}
 	if c.state, err = s.stripe.Fetch(ctx, c.row.Customer); err == nil && !c.state.Of(c.by.TenantID) {
 		err = payment.ErrForeign
 	}
@@ -119,7 +133,9 @@ func (c *change) run(ctx context.Context, act func(context.Context, *change) err
 					tx.Record(e)
 				}
 			}
-			releaseBusy(tx, c.key)
+			if c.repeats == nil || acted != nil {
+				releaseBusy(tx, c.key)
+			}
 			return nil
 		})
 	})
