@@ -58,7 +58,7 @@ func TestStatementsHoldWithoutRowSecurity(t *testing.T) {
 			continue
 		}
 		as := *home
-		as.signIn(t) // a session of its own, as some operations end theirs
+		as.signIn(t)                         // a session of its own, as some operations end theirs
 		in := intrusion(t, &as, foreign, op) // which may make rows for it
 		tries = append(tries, func() { intrude(in, op) })
 	}
