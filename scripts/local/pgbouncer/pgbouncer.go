@@ -60,7 +60,7 @@ func (p Pooler) Start(ctx context.Context, port int) error {
 		return fmt.Errorf("log of PgBouncer: %w", err)
 	}
 	defer logFile.Close() //nolint:errcheck // PgBouncer has its own handle.
-	cmd := p.Account.Command(context.WithoutCancel(ctx), p.Dir, p.Install.Path, "-q", p.ini())
+	cmd := p.Account.Command(context.WithoutCancel(ctx), p.Dir, p.Install.Path, p.ini())
 	cmd.Env = tools.Env(cmd.Env, p.Install.Libs)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	if cmd.SysProcAttr == nil {
@@ -72,7 +72,8 @@ func (p Pooler) Start(ctx context.Context, port int) error {
 	}
 	exited := make(chan struct{})
 	go func() {
-		_ = cmd.Wait()
+		ended := cmd.Wait()
+		p.note(ended)
 		close(exited)
 	}()
 	if err := state.WritePrivate(p.pidFile(), []byte(strconv.Itoa(cmd.Process.Pid)+"\n")); err != nil {
@@ -99,6 +100,29 @@ func (p Pooler) Start(ctx context.Context, port int) error {
 		return errors.Join(fmt.Errorf("PgBouncer is not ready, see %s: %w", p.LogFile(), err), p.Stop(context.WithoutCancel(ctx)))
 	}
 	return nil
+}
+
+// note writes why PgBouncer ended into its log, for whoever wonders.
+func (p Pooler) note(ended error) {
+	if ended == nil {
+		return
+	}
+	log, err := os.OpenFile(p.LogFile(), os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return
+	}
+	fmt.Fprintf(log, "PgBouncer ended: %v\n", ended)
+	_ = log.Close()
+}
+
+// Said is the end of the log.
+func (p Pooler) Said() string {
+	text, err := os.ReadFile(p.LogFile())
+	if err != nil {
+		return err.Error()
+	}
+	const most = 2000
+	return string(text[max(0, len(text)-most):])
 }
 
 func dial(ctx context.Context, port int) bool {

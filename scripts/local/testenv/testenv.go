@@ -84,7 +84,12 @@ func (e Env) Run(ctx context.Context, keep bool, args []string) (code int, err e
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	cmd.Env = append(cmd.Env, e.Tools.RedisEnvironment()...)
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); e.watch(watching) }()
 	ran := cmd.Run()
+	stop()
+	<-watched
 	if !keep {
 		err = e.leave(context.WithoutCancel(ctx), use)
 	}
@@ -96,6 +101,61 @@ func (e Env) Run(ctx context.Context, keep bool, args []string) (code int, err e
 		return 1, errors.Join(fmt.Errorf("%s: %w", args[0], ran), err)
 	}
 	return 0, err
+}
+
+// watch starts PgBouncer again when it dies, as an orchestrator would: version
+// 1.18 has done so when a database was dropped under it. What it said last is shown.
+func (e Env) watch(ctx context.Context) {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := e.revive(ctx); err != nil && ctx.Err() == nil {
+				fmt.Fprintf(e.Out, "PgBouncer does not start: %v\n", err)
+			}
+		}
+	}
+}
+
+func (e Env) revive(ctx context.Context) error {
+	d, err := database.Leftover(ctx, e.Home)
+	if err != nil {
+		return err
+	}
+	if _, ok := d.Pooler.Running(); ok {
+		return nil
+	}
+	start, err := e.Home.LockWait(startLock)
+	if err != nil {
+		return err
+	}
+	defer start.Release()
+	if _, err := os.Stat(e.Home.Path(EnvFile)); err != nil {
+		return nil //nolint:nilerr // It was brought down meanwhile.
+	}
+	if _, ok := d.Pooler.Running(); ok {
+		return nil
+	}
+	fmt.Fprintf(e.Out, "PgBouncer ended: starting it again. It said last:\n%s\n", d.Pooler.Said())
+	_, err = e.database(ctx)
+	return err
+}
+
+// database brings both processes up where they are not.
+func (e Env) database(ctx context.Context) (*database.Database, error) {
+	passwords, err := e.Home.Passwords()
+	if err != nil {
+		return nil, err
+	}
+	passwords.Migrator, passwords.System = passwords.App, passwords.App // One for all three: tests only.
+	return database.Up(ctx, database.Options{
+		Home: e.Home, Out: e.Out, Tools: e.Tools, Passwords: passwords,
+		FirstPort: 25532, FirstPool: 26532,
+		MaxConnections: 400, PoolSize: 8, PoolIdle: 5 * time.Second,
+	})
 }
 
 // leave stops the environment when nobody else uses it.
@@ -123,23 +183,14 @@ func (e Env) up(ctx context.Context) (map[string]string, error) {
 	if vars, err := e.current(ctx); err == nil {
 		return vars, nil
 	}
-	passwords, err := e.Home.Passwords()
-	if err != nil {
-		return nil, err
-	}
-	passwords.Migrator, passwords.System = passwords.App, passwords.App // One for all three: tests only.
-	d, err := database.Up(ctx, database.Options{
-		Home: e.Home, Out: e.Out, Tools: e.Tools, Passwords: passwords,
-		FirstPort: 25532, FirstPool: 26532,
-		MaxConnections: 400, PoolSize: 8, PoolIdle: 5 * time.Second,
-	})
+	d, err := e.database(ctx)
 	if err != nil {
 		return nil, err
 	}
 	vars := map[string]string{
 		SuperuserURL: d.Cluster.URL(d.Port, "postgres"),
 		PgBouncer:    fmt.Sprintf("127.0.0.1:%d", d.PoolPort),
-		Password:     passwords.App,
+		Password:     d.Passwords.App,
 	}
 	if err := prepare(ctx, vars); err != nil {
 		return nil, errors.Join(err, d.Down(context.WithoutCancel(ctx)))

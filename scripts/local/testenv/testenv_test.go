@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -172,5 +173,29 @@ func TestUpStaysAndHeals(t *testing.T) {
 	}
 	if err := e.Down(t.Context()); err != nil || isUp(t, e) {
 		t.Errorf("down: %v", err)
+	}
+}
+
+// TestPgBouncerIsStartedAgain kills it under a command: the command goes on with
+// another one at the same address.
+func TestPgBouncerIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	e := environment(t)
+	var out bytes.Buffer
+	e.Out = &out
+	script := `
+		pid=$(head -n 1 "` + e.Home.Path("postgres") + `/pgbouncer/pgbouncer.pid"); host=${CODITECT_TEST_PGBOUNCER%:*}; port=${CODITECT_TEST_PGBOUNCER#*:}
+		kill -KILL "$pid" || exit 8
+		for i in $(seq 400); do
+			if [ "$(head -n 1 "` + e.Home.Path("postgres") + `/pgbouncer/pgbouncer.pid")" != "$pid" ] && (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then exit 0; fi
+			sleep 0.05
+		done
+		exit 9`
+	code, err := e.Run(t.Context(), false, []string{"bash", "-c", script})
+	if err != nil || code != 0 {
+		t.Fatalf("code %d, %v\n%s", code, err, &out)
+	}
+	if !strings.Contains(out.String(), "PgBouncer ended: signal: killed") {
+		t.Errorf("nobody was told:\n%s", &out)
 	}
 }
