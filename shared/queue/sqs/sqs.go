@@ -39,7 +39,7 @@ type Config struct {
 	Session config.Secret `env:"AWS_SESSION_TOKEN"`
 }
 
-const placeholder = "{name}"
+const nameMark = "{name}"
 
 // Validate refuses an address that is none, and a sender that nobody knows.
 func (c Config) Validate() error {
@@ -47,7 +47,7 @@ func (c Config) Validate() error {
 		return nil
 	}
 	var faults []error
-	if u, err := url.Parse(c.address("x")); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.Contains(c.QueueURL, placeholder) {
+	if u, err := url.Parse(c.address("x")); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.Contains(c.QueueURL, nameMark) {
 		faults = append(faults, config.Invalid("SQS_QUEUE_URL", "must be http(s)://host/path, with {name} for the function"))
 	}
 	if c.Region == "" {
@@ -59,7 +59,7 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-func (c Config) address(name string) string { return strings.ReplaceAll(c.QueueURL, placeholder, name) }
+func (c Config) address(name string) string { return strings.ReplaceAll(c.QueueURL, nameMark, name) }
 
 // What the service takes in one request.
 // Source: docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html.
