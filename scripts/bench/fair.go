@@ -29,7 +29,7 @@ const (
 	excess = 50
 	// noisyPlan is the noisy tenant's. Its rate is the plan's own; the others'
 	// is off the scale as in every line.
-	noisyPlan = "free"
+	noisyPlan = "pro"
 	// noisyConns are the connections that the noisy tenant asks over.
 	noisyConns = 16
 )
