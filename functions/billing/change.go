@@ -63,12 +63,12 @@ func (s *service) change(ctx context.Context, by identity.Caller, act func(conte
 		return payment.Row{}, nil, err
 	}
 	c := &change{s: s, by: by, key: requestKey(ctx, by)}
-	// What is written on the way is apart from the answer, which is kept last:
-	// no transaction stays open while Stripe is asked.
 	keyed := idempotency.Current(ctx) != nil
 	if keyed {
 		c.repeats = func() error { return db.ReplayedTenant(ctx, s.db, by.Principal) }
 	}
+	// What is written on the way is apart from the answer, which is kept last:
+	// no transaction stays open while Stripe is asked.
 	row, state, err := c.run(idempotency.Apart(ctx), act)
 	if answered := (*idempotency.Replay)(nil); errors.As(err, &answered) {
 		return payment.Row{}, nil, err
