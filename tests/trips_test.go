@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/coditect/platform/functions/all"
 	"github.com/coditect/platform/shared/api"
@@ -83,16 +84,19 @@ func TestRoundTrips(t *testing.T) {
 				continue
 			}
 			t.Run(named(op), func(t *testing.T) {
-				// Rights are asked for again after five seconds, which a busy
-				// machine can let pass between the warming and the counting.
+				// What is remembered of rights and sessions is asked for again after
+				// seconds, which a busy machine can let pass between the warming and
+				// the counting. Only then is it counted again.
 				for again := 2; ; again-- {
+					begun := time.Now()
 					rows, keys := home.trips(t, op, handler)
+					warm := time.Since(begun) < 4*time.Second
 					t.Logf("PostgreSQL %d, Redis %d", rows, keys)
 					most, mostKeys := budget(op.Method, op.ID), max(redisExchanges[op.ID], 1)
 					if rows <= most && keys <= mostKeys {
 						return
 					}
-					if again == 0 {
+					if warm || again == 0 {
 						t.Fatalf("%d round trips to PostgreSQL, at most %d; %d to Redis, at most %d", rows, most, keys, mostKeys)
 					}
 				}
