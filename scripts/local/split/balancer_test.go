@@ -30,6 +30,10 @@ func through(t *testing.T, h http.Handler, method, body string) *httptest.Respon
 	return w
 }
 
+// nobody is where no router listens. A port that was free a moment ago is no
+// such place: whoever starts beside this test may be given it.
+const nobody = "127.0.0.1:1"
+
 func TestBalancer(t *testing.T) {
 	t.Parallel()
 	one, two := router(t, "one"), router(t, "two")
@@ -46,16 +50,13 @@ func TestBalancer(t *testing.T) {
 		t.Errorf("turns: %v", turns)
 	}
 
-	one.Close()
-	// Without connections that were open before: whether a request on one of
-	// those arrived is unknown, and only what was not reached is asked elsewhere.
-	h = newBalancer([]string{one.Listener.Addr().String(), two.Listener.Addr().String()})
+	h = newBalancer([]string{nobody, two.Listener.Addr().String()})
 	for range 4 {
 		if w := through(t, h, http.MethodPost, "body"); w.Header().Get("X-Router") != "two" || !strings.HasSuffix(w.Body.String(), " body") {
 			t.Errorf("with one router: %d %q", w.Code, w.Body)
 		}
 	}
-	two.Close()
+	h = newBalancer([]string{nobody, nobody})
 	if w := through(t, h, http.MethodGet, ""); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("with no router: %d %v", w.Code, w.Header())
 	}

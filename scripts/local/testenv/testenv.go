@@ -134,7 +134,7 @@ func (e Env) revive(ctx context.Context) error {
 	}
 	defer start.Release()
 	if _, err := os.Stat(e.Home.Path(EnvFile)); err != nil {
-		return nil //nolint:nilerr // It was brought down meanwhile.
+		return nil // It was brought down meanwhile.
 	}
 	if _, ok := d.Pooler.Running(); ok {
 		return nil
