@@ -42,6 +42,8 @@ type Options struct {
 	// River is the folder of River's program; without it jobs are measured
 	// beside nothing.
 	River string
+	// HTTPOnly is the folder of the program that starts are seen beside.
+	HTTPOnly string
 	// Few and Many are how many messages are queued when the cost of one is
 	// measured, Crowd how many one tenant has when another's is.
 	Few, Many, Crowd int

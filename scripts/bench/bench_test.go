@@ -45,13 +45,16 @@ func TestQuick(t *testing.T) {
 	o := Default().Quick()
 	o.Length, o.Warm, o.Own, o.Self, o.Home, o.Out = 150*time.Millisecond, 20*time.Millisecond, true, self, home, &out
 	o.Root, o.Command = dir, "make bench"
+	if o.HTTPOnly, err = filepath.Abs("httponly"); err != nil {
+		t.Fatal(err)
+	}
 	o.Document = filepath.Join(dir, "benchmarks.md")
 	o.Tools = tools.Finder{PGBin: os.Getenv("PG_BIN"), PgBouncer: os.Getenv("PGBOUNCER_BIN"), Unpacked: os.Getenv("CODITECT_TOOLS")}
 	r, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	if len(r.Lines) != len(lines)+2 || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+1 {
+	if len(r.Lines) != len(lines)+2 || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+2 {
 		t.Errorf("%d lines, %d round trips, %d starts", len(r.Lines), len(r.Trips), len(r.Starts))
 	}
 	for i, l := range lines {

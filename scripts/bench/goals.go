@@ -110,6 +110,9 @@ func footprints(r *Report) []Goal {
 		most(name+": memory under load", "MiB", limit, float64(most64)/(1<<20))
 	}
 	for _, s := range r.Starts {
+		if s.Name == httpOnly {
+			continue
+		}
 		limit := 100.0
 		if slices.Contains(onlyDatabase, s.Name) {
 			limit = 30

@@ -388,7 +388,7 @@ func TestOperationWithoutTheChain(t *testing.T) {
 	t.Parallel()
 	w := &world{}
 	m := newMux()
-	build(m, "t", "1", w.function())
+	build(m, "t", "1", false, w.function())
 	for pattern, serve := range m.patterns {
 		method, path, _ := strings.Cut(pattern, " ")
 		r := httptest.NewRequest(method, strings.ReplaceAll(path, "{id}", object.String()), bytes.NewReader([]byte(`{"name":"a"}`)))

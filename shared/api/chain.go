@@ -42,7 +42,11 @@ func Handler(fn Function, deps Deps) http.Handler {
 	Routes(fn) // panics on operations that clash
 	d := deps.withDefaults()
 	routes := newMux()
-	build(routes, "function "+fn.Name, "", fn)
+	title := "function " + fn.Name
+	build(routes, title, "", false, fn)
+	if d.CheckResponses {
+		routes.promise(build(newMux(), title, "", true, fn))
+	}
 	links := chain(routes)
 	run := handle(func(*call) error { return errUnguarded })
 	for i := len(links) - 1; i >= 0; i-- {

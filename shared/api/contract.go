@@ -33,7 +33,7 @@ func (o *served) compare(a *answer) error {
 	if a.status == 499 || a.status == http.StatusMethodNotAllowed {
 		return nil // nobody reads it; not the operation's
 	}
-	declared := o.doc.Responses[status]
+	declared := o.promised.Responses[status]
 	if declared == nil {
 		return fmt.Errorf("status %s is not declared", status)
 	}
@@ -63,7 +63,7 @@ func (o *served) compare(a *answer) error {
 	if media == nil {
 		return fmt.Errorf("status %s is not declared with %s", status, kind)
 	}
-	return conforms(o.registry, media.Schema, a.body)
+	return conforms(o.schemas, media.Schema, a.body)
 }
 
 // conforms checks JSON against a schema.

@@ -23,7 +23,7 @@ import (
 // when an example does not match its schema.
 func Document(title, version string, fns ...Function) ([]byte, error) {
 	Routes(fns...)
-	a := build(newMux(), title, version, fns...)
+	a := build(newMux(), title, version, true, fns...)
 	doc := a.OpenAPI()
 	doc.Info.Description = about
 	doc.Info.Contact = &huma.Contact{Name: "The Coditect platform authors", URL: "https://github.com/coditect/platform"}
@@ -111,17 +111,32 @@ func (o Operation) mediaTypes() []string {
 	return []string{jsonType}
 }
 
-// huma is the operation as huma and the document have it.
-func (o Operation) huma() huma.Operation {
+// huma is the operation as huma serves it and, if told, as the document has it.
+// Who only serves need not be told what is answered, which is the most of it and
+// four fifths of the memory that a function takes before its first answer.
+func (o Operation) huma(schemas huma.Registry, told bool) huma.Operation {
 	op := huma.Operation{
-		OperationID: o.ID, Method: o.Method, Path: o.Path, Summary: o.Summary, Description: o.Description,
-		Tags: []string{o.Tag}, DefaultStatus: o.Status,
+		OperationID: o.ID, Method: o.Method, Path: o.Path, DefaultStatus: o.Status,
 		// The chain has read the body within its own limits; huma refuses a
 		// body of exactly the limit, so it gets a larger one.
 		MaxBodyBytes: o.MaxBody + 1,
-		Errors:       o.statuses(),
 		Responses:    map[string]*huma.Response{},
 	}
+	if o.shape.body != nil {
+		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{}, Required: !o.shape.bodyOptional}
+		for _, kind := range o.mediaTypes() {
+			op.RequestBody.Content[kind] = &huma.MediaType{Example: o.RequestExample}
+		}
+	}
+	if told {
+		o.describe(&op, schemas)
+	}
+	return op
+}
+
+// describe adds to an operation what only readers of the document want to know.
+func (o Operation) describe(op *huma.Operation, schemas huma.Registry) {
+	op.Summary, op.Description, op.Tags, op.Errors = o.Summary, o.Description, []string{o.Tag}, o.statuses()
 	switch {
 	case o.Public:
 		op.Extensions = map[string]any{"x-public": true}
@@ -132,12 +147,6 @@ func (o Operation) huma() huma.Operation {
 	}
 	if o.OpenWhenSuspended {
 		op.Extensions["x-open-when-suspended"] = true
-	}
-	if o.shape.body != nil {
-		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{}, Required: !o.shape.bodyOptional}
-		for _, kind := range o.mediaTypes() {
-			op.RequestBody.Content[kind] = &huma.MediaType{Example: o.RequestExample}
-		}
 	}
 	if o.takesKey() {
 		op.Parameters = append(op.Parameters, header("Idempotency-Key",
@@ -153,14 +162,14 @@ func (o Operation) huma() huma.Operation {
 	success := strconv.Itoa(o.Status)
 	op.Responses[success] = &huma.Response{Description: http.StatusText(o.Status), Headers: o.successHeaders()}
 	if o.hasAnswer() {
-		op.Responses[success].Content = map[string]*huma.MediaType{jsonType: {Example: o.ResponseExample}}
+		body, _ := o.output.FieldByName("Body")
+		op.Responses[success].Content = map[string]*huma.MediaType{jsonType: {Schema: huma.SchemaFromField(schemas, body, o.ID+"Response"), Example: o.ResponseExample}}
 	}
 	if o.Also != 0 {
-		also := *op.Responses[success] // its content is the same, and gets its schema with it
+		also := *op.Responses[success]
 		also.Description = http.StatusText(o.Also)
 		op.Responses[strconv.Itoa(o.Also)] = &also
 	}
-	return op
 }
 
 func header(name, doc string, s *huma.Schema) *huma.Param {
@@ -276,11 +285,10 @@ func (o Operation) statuses() (statuses []int) {
 	return statuses
 }
 
-// finish completes what huma has documented: the codes of each status with an
-// example of each, and the body in all its media types.
-func (o Operation) finish(doc *huma.Operation) {
+// finishBody gives the body's schema, which huma gives to one media type, to all
+// that are taken.
+func (o Operation) finishBody(doc *huma.Operation) {
 	if doc.RequestBody != nil && o.shape.body != nil {
-		// huma gives the schema to one media type only.
 		for _, kind := range o.mediaTypes() {
 			if s := doc.RequestBody.Content[jsonType]; kind != jsonType && s != nil && s.Schema != nil {
 				doc.RequestBody.Content[kind].Schema = s.Schema
@@ -299,6 +307,11 @@ func (o Operation) finish(doc *huma.Operation) {
 			doc.RequestBody.Content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}, Example: o.RequestExample}
 		}
 	}
+}
+
+// finishAnswers completes what huma has documented: the codes of each status,
+// with an example of each.
+func (o Operation) finishAnswers(doc *huma.Operation) {
 	for _, e := range o.conventional() {
 		r := doc.Responses[strconv.Itoa(problem.Status(e.Kind))]
 		media := r.Content[problem.MediaType]

@@ -314,6 +314,15 @@ func TestRawBody(t *testing.T) {
 	is(t, b.ask(t, "POST /hook/", `x`, "Content-Type", "text/plain"), "415 unsupported_media_type")
 }
 
+// BenchmarkHandler is what a function does before its first answer.
+func BenchmarkHandler(b *testing.B) {
+	fn := (&world{}).function()
+	b.ReportAllocs()
+	for b.Loop() {
+		Handler(fn, Deps{})
+	}
+}
+
 func BenchmarkChain(b *testing.B) {
 	s := setup(b, func(d *Deps) { d.CheckResponses = false })
 	for i := range 51 {

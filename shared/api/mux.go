@@ -18,6 +18,10 @@ type served struct {
 	registry huma.Registry
 	handler  func(http.ResponseWriter, *http.Request)
 	accepts  []string
+	// promised is what the document says of the operation, where answers are
+	// held against it.
+	promised *huma.Operation
+	schemas  huma.Registry // of promised
 }
 
 // mux finds the operation of a request. Both forms of a path are served, with
@@ -75,6 +79,15 @@ func (m *mux) add(op *served) {
 		m.m.HandleFunc(bare, found)
 	}
 	at[op.Method] = op
+}
+
+// promise keeps what the document says of each operation.
+func (m *mux) promise(document huma.API) {
+	for _, at := range m.resources {
+		for _, op := range at {
+			op.promised, op.schemas = documented(document, op.Operation), document.OpenAPI().Components.Schemas
+		}
+	}
 }
 
 // finder stands in for the response while ServeMux looks: its texts, redirects

@@ -32,8 +32,9 @@ var install = sync.OnceFunc(func() {
 // write goes nowhere, so it is not made either.
 var jsonFormat = huma.Format{Marshal: discard, Unmarshal: huma.DefaultJSONFormat.Unmarshal}
 
-// build registers operations with huma, in an API of their own.
-func build(m *mux, title, version string, fns ...Function) huma.API {
+// build registers operations with huma, in an API of their own. Told, huma knows
+// all that the document says; to serve, it need not.
+func build(m *mux, title, version string, told bool, fns ...Function) huma.API {
 	install()
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[ids.ID](), reflect.TypeFor[uuidSchema]())
@@ -48,9 +49,12 @@ func build(m *mux, title, version string, fns ...Function) huma.API {
 	})
 	for _, fn := range fns {
 		for _, op := range fn.Operations {
-			op.register(a)
+			op.register(a, told)
 			doc := documented(a, op)
-			op.finish(doc)
+			op.finishBody(doc)
+			if told {
+				op.finishAnswers(doc)
+			}
 			s := &served{Operation: op, doc: doc, registry: registry, accepts: op.mediaTypes()}
 			m.add(s)
 		}

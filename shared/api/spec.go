@@ -70,7 +70,7 @@ type Operation struct {
 	Spec
 	input, output reflect.Type
 	shape         shape
-	register      func(huma.API)
+	register      func(a huma.API, told bool)
 }
 
 // New makes an operation. It panics on a declaration that would be wrong in
@@ -91,8 +91,9 @@ func New[I, O any](s Spec, act func(ctx context.Context, by identity.Caller, in 
 	if fault := op.fault(); fault != "" {
 		panic(fmt.Sprintf("api: %s %s %s: %s", s.ID, s.Method, s.Path, fault))
 	}
-	op.register = func(a huma.API) {
-		huma.Register(a, op.huma(), func(ctx context.Context, in *I) (*O, error) {
+	op.register = func(a huma.API, told bool) {
+		// huma is not told what is answered: it would only describe it again.
+		huma.Register(a, op.huma(a.OpenAPI().Components.Schemas, told), func(ctx context.Context, in *I) (*struct{}, error) {
 			c := callOf(ctx)
 			if c == nil || !c.admitted {
 				return nil, c.refuse(errUnguarded) // nobody checked the permission: the chain is not ours

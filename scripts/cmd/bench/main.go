@@ -63,7 +63,8 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	o.Root, o.River = root, filepath.Join(root, "scripts", "bench", "river")
+	programs := filepath.Join(root, "scripts", "bench")
+	o.Root, o.River, o.HTTPOnly = root, filepath.Join(programs, "river"), filepath.Join(programs, "httponly")
 	if o.Self, err = os.Executable(); err != nil {
 		return err
 	}
