@@ -3,6 +3,7 @@ package db
 import (
 	"errors"
 	"regexp"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -27,16 +28,18 @@ func Constraint(err error) string {
 
 // forwarded finds the names in the messages of PostgreSQL. The coordinator of
 // Citus passes on the code and the text of a worker's error, but none of the
-// fields that name things.
-var forwarded = map[string]*regexp.Regexp{
-	"23502": regexp.MustCompile(`^null value in column "(?P<column>[^"]+)" of relation "(?P<table>[^"]+)"`),
-	"23503": regexp.MustCompile(` violates foreign key constraint "(?P<name>[^"]+)"`),
-	"23505": regexp.MustCompile(` violates unique constraint "(?P<name>[^"]+)"`),
-	"23514": regexp.MustCompile(`^guard: (?P<name>\S+)$| violates check constraint "(?P<name>[^"]+)"`),
-}
+// fields that name things. They are compiled when the first is wanted.
+var forwarded = sync.OnceValue(func() map[string]*regexp.Regexp {
+	return map[string]*regexp.Regexp{
+		"23502": regexp.MustCompile(`^null value in column "(?P<column>[^"]+)" of relation "(?P<table>[^"]+)"`),
+		"23503": regexp.MustCompile(` violates foreign key constraint "(?P<name>[^"]+)"`),
+		"23505": regexp.MustCompile(` violates unique constraint "(?P<name>[^"]+)"`),
+		"23514": regexp.MustCompile(`^guard: (?P<name>\S+)$| violates check constraint "(?P<name>[^"]+)"`),
+	}
+})
 
 func named(pg *pgconn.PgError) (name, table, column string) {
-	re := forwarded[pg.Code]
+	re := forwarded()[pg.Code]
 	if re == nil {
 		return "", "", ""
 	}

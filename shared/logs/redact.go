@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 const redacted = "[redacted]"
@@ -61,8 +62,9 @@ func suspicious(s string) bool {
 
 // shape matches credentials by their form: JWTs, our opaque tokens, bearer and
 // basic credentials, passwords in addresses, keys of the payment provider,
-// password hashes, PEM keys and hop signatures.
-var shape = regexp.MustCompile(strings.Join([]string{
+// password hashes, PEM keys and hop signatures. Like userinfo it is compiled when
+// first wanted: most processes start, and many end, without.
+var shape = onWant(strings.Join([]string{
 	`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*`,
 	`\b(?:rt|pw|ev|inv)_[A-Za-z0-9_-]{22}\.[A-Za-z0-9_.-]+`,
 	`\b(?:[Bb]earer|BEARER|[Bb]asic|BASIC) [A-Za-z0-9._~+/=-]{8,}`,
@@ -73,14 +75,18 @@ var shape = regexp.MustCompile(strings.Join([]string{
 	`\bv1\.[0-9]{9,}\.[A-Za-z0-9_.-]{40,}`,
 }, "|"))
 
-var userinfo = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
+var userinfo = onWant(`(://[^/\s:@]*:)[^/\s@]+@`)
+
+func onWant(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // Redact takes what looks like a credential out of s.
 func Redact(s string) string {
 	if !suspicious(s) {
 		return s
 	}
-	return userinfo.ReplaceAllString(shape.ReplaceAllString(s, redacted), "${1}"+redacted+"@")
+	return userinfo().ReplaceAllString(shape().ReplaceAllString(s, redacted), "${1}"+redacted+"@")
 }
 
 // secretName looks the name up in small letters, without making a string of it.
