@@ -396,6 +396,10 @@ func (w usageWarning) letter(o organization, metric string, threshold int, page 
 	if threshold >= 100 {
 		l.subject = name + " has used up its " + what
 		l.paragraphs = []string{name + " has used all of the " + what + " that its plan includes."}
+		if metric == "api_requests" && !w.metered {
+			l.paragraphs = append(l.paragraphs, "Further requests are refused until "+w.period.AddDate(0, 1, 0).Format("2 January 2006")+", 00:00 UTC, or until the plan is upgraded. "+
+				"Signing in, billing, the organization's settings and members, and exports go on.")
+		}
 	}
 	l.after = []string{"A larger plan includes more. You get this mail once a month for each of 50, 80 and 100 %."}
 	return l

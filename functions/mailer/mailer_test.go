@@ -274,12 +274,26 @@ func TestUsageWarnings(t *testing.T) {
 	if len(got) != 2 || !strings.Contains(got[0].Text+got[1].Text, "1.13 GB") || !strings.Contains(got[0].Subject+got[1].Subject, "has used up its storage") {
 		t.Errorf("%+v", got)
 	}
+	if strings.Contains(got[0].Text+got[1].Text, "refused") {
+		t.Errorf("storage does not refuse requests: %+v", got)
+	}
+	got = warn("api_requests", 100, 100_000, 100_000)
+	if len(got) != 3 || !strings.Contains(got[0].Text+got[1].Text+got[2].Text, "refused until 1 December 2026, 00:00 UTC") {
+		t.Errorf("%+v", got)
+	}
 	f.SQL(t, `update app.organizations set plan = 'pro' where tenant_id = $1`, f.owner.TenantID)
-	if got := warn("api_requests", 100, 100_000, 100_000); len(got) != 2 {
+	f.SQL(t, `delete from app.usage_warnings where tenant_id = $1 and metric = 'api_requests' and threshold = 100`, f.owner.TenantID)
+	if got := warn("api_requests", 100, 100_000, 100_000); len(got) != 3 {
 		t.Errorf("told of a plan that is no more: %+v", got)
 	}
-	if got := f.mail(t, f.owner.TenantID, ids.Nil, queue.MailUsageWarning.Message("", queue.UsageWarning{Metric: "api_requests", Period: "2020-01-01", Threshold: 50}), second.Email); len(got) != 2 {
+	if got := f.mail(t, f.owner.TenantID, ids.Nil, queue.MailUsageWarning.Message("", queue.UsageWarning{Metric: "api_requests", Period: "2020-01-01", Threshold: 50}), second.Email); len(got) != 3 {
 		t.Errorf("told of what never was: %+v", got)
+	}
+	// On a plan that is metered nothing is refused.
+	f.SQL(t, `update app.usage_warnings set plan = 'pro' where tenant_id = $1`, f.owner.TenantID)
+	paid := f.mail(t, f.owner.TenantID, ids.Nil, queue.MailUsageWarning.Message("", queue.UsageWarning{Metric: "api_requests", Period: "2026-11-01", Threshold: 100}), second.Email)
+	if len(paid) != 4 || strings.Count(paid[0].Text+paid[1].Text+paid[2].Text+paid[3].Text, "refused until") != 1 {
+		t.Errorf("%+v", paid)
 	}
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -123: "-123"} {
 		if got := thousands(n); got != want {

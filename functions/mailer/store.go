@@ -196,15 +196,16 @@ func periodEnd(tx *db.Tx) *db.Row[*time.Time] {
 // usageWarning is a threshold that was come to, and the plan now.
 type usageWarning struct {
 	plan, now, planName string
+	metered             bool
 	period              time.Time
 	quantity, allowed   int64
 }
 
 func getWarning(tx *db.Tx, of queue.UsageWarning) *db.Row[usageWarning] {
 	return db.One(tx, func(r pgx.CollectableRow) (w usageWarning, err error) {
-		err = r.Scan(&w.plan, &w.now, &w.planName, &w.period, &w.quantity, &w.allowed)
+		err = r.Scan(&w.plan, &w.now, &w.planName, &w.metered, &w.period, &w.quantity, &w.allowed)
 		return w, err
-	}, `select w.plan, o.plan, p.name, w.period, w.quantity, w.allowed
+	}, `select w.plan, o.plan, p.name, p.metered, w.period, w.quantity, w.allowed
 		  from app.usage_warnings w
 		  join app.organizations o on o.tenant_id = $1
 		  join app.plans p on p.id = o.plan
