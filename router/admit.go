@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	// planLife is also how long it takes at most until an upgrade is seen.
 	planLife = 60 * time.Second
 	maxPlans = 100_000
 )
@@ -21,7 +22,28 @@ const (
 var (
 	errRevoked = errs.New(errs.Unauthenticated, "token_revoked", "The session of this access token has ended.")
 	errRate    = errs.New(errs.TooMany, "rate_limited", "Too many requests.")
+	errQuota   = errs.New(errs.Payment, "quota_exceeded", "The organization has used all requests of the month that its plan includes")
 )
+
+// allowance is what the router knows of a tenant's plan.
+type allowance struct {
+	perMinute int // 0 is no limit
+	// usedUntil is when the requests of the month begin anew, where they are used
+	// up and the plan does not go on beyond them; else zero.
+	usedUntil time.Time
+}
+
+// exhausted refuses while the month's requests are used up. With the next month
+// it ends by itself, whatever is remembered.
+func (p allowance) exhausted(now time.Time) error {
+	wait := p.usedUntil.Sub(now)
+	if wait <= 0 {
+		return nil
+	}
+	e := errQuota.WithRetry(wait)
+	e.Detail += "; they begin anew at " + p.usedUntil.UTC().Format(time.RFC3339) + ". An owner can upgrade the plan before then."
+	return e
+}
 
 // admission decides whether a session still lives and whether the request fits
 // its budgets: from what this process remembers and has leased, or in one trip
@@ -34,7 +56,7 @@ type admission struct {
 	leases   *ratelimit.Leases[holder]
 	ask      asker
 	sessions *sessions
-	plans    *cache.Local[ids.ID, int]
+	plans    *cache.Local[ids.ID, allowance]
 	// distrust is until when "live" in Redis is not believed, in Unix
 	// nanoseconds.
 	distrust atomic.Int64
@@ -44,7 +66,7 @@ type admission struct {
 // asker is what the router asks functions.
 type asker interface {
 	session(ctx context.Context, user, session ids.ID) (live bool, err error)
-	perMinute(ctx context.Context, tenant ids.ID) (int, error)
+	plan(ctx context.Context, tenant ids.ID) (allowance, error)
 }
 
 // holder is whose a budget is: a tenant's, a person's, a person's in a tenant,
@@ -73,7 +95,7 @@ func newAdmission(cfg LimitConfig, redis *cache.Client, memory *ratelimit.Memory
 	return &admission{limits: cfg, redis: redis, memory: memory, ask: ask, now: now,
 		leases:   ratelimit.NewLeases[holder](cfg.Buckets, now),
 		sessions: newSessions(now),
-		plans:    cache.NewLocal[ids.ID, int](cache.LocalConfig{Size: maxPlans, KeepStale: keepKnown, Now: now}),
+		plans:    cache.NewLocal[ids.ID, allowance](cache.LocalConfig{Size: maxPlans, KeepStale: keepKnown, Now: now}),
 	}
 }
 
@@ -93,10 +115,16 @@ return out
 `)
 
 // person admits a request with a token. d is set as soon as budgets were
-// looked at, whatever the verdict.
-func (a *admission) person(ctx context.Context, p *identity.Principal, essential bool) (d ratelimit.Decision, err error) {
+// looked at, whatever the verdict. What the plan allows was asked for the
+// budgets already: the month's requests cost no question of their own.
+func (a *admission) person(ctx context.Context, p *identity.Principal, r *Route) (d ratelimit.Decision, err error) {
 	var few [2]budget
-	return a.admit(ctx, p, a.budgets(ctx, few[:0], p, essential))
+	budgets, plan := a.budgets(ctx, few[:0], p, r.Essential)
+	d, err = a.admit(ctx, p, budgets)
+	if err == nil && r.Quota {
+		err = plan.exhausted(a.now())
+	}
+	return d, err
 }
 
 // address admits a request to a public route. A token that came along and
@@ -135,30 +163,33 @@ func perMinute(name string, limit int) ratelimit.Policy {
 	return ratelimit.Policy{Name: name, Limit: limit, Window: time.Minute}
 }
 
-func (a *admission) budgets(ctx context.Context, out []budget, p *identity.Principal, essential bool) []budget {
+// budgets gives those that a request is charged to, and the plan where it was
+// looked at. Of a tenant whose plan cannot be known, the month is not used up.
+func (a *admission) budgets(ctx context.Context, out []budget, p *identity.Principal, essential bool) ([]budget, allowance) {
 	switch {
 	case essential:
-		return append(out, budget{Policy: perMinute("essential", a.limits.Essential), Holder: holder{user: p.UserID}})
+		return append(out, budget{Policy: perMinute("essential", a.limits.Essential), Holder: holder{user: p.UserID}}), allowance{}
 	case !p.HasTenant():
-		return append(out, budget{Policy: perMinute("user", a.limits.User), Holder: holder{user: p.UserID}})
+		return append(out, budget{Policy: perMinute("user", a.limits.User), Holder: holder{user: p.UserID}}), allowance{}
 	}
-	limit, known := a.plans.Peek(p.TenantID)
+	plan, known := a.plans.Peek(p.TenantID)
 	if !known {
 		var err error
-		limit, err = a.plans.Get(ctx, p.TenantID, func(ctx context.Context) (int, time.Duration, error) {
-			n, err := a.ask.perMinute(ctx, p.TenantID)
-			return n, planLife, err
+		plan, err = a.plans.Get(ctx, p.TenantID, func(ctx context.Context) (allowance, time.Duration, error) {
+			plan, err := a.ask.plan(ctx, p.TenantID)
+			return plan, planLife, err
 		})
 		if err != nil {
-			limit = a.limits.Tenant
+			plan = allowance{perMinute: a.limits.Tenant}
 		}
 	}
+	limit := plan.perMinute
 	if limit == 0 { // the plan has no limit: the edge's own
 		limit = 1_000_000
 	}
 	return append(out,
 		budget{Policy: perMinute("tenant", limit), Holder: holder{tenant: p.TenantID}},
-		budget{Policy: perMinute("user", max(1, limit*a.limits.UserPercent/100)), Holder: holder{tenant: p.TenantID, user: p.UserID}})
+		budget{Policy: perMinute("user", max(1, limit*a.limits.UserPercent/100)), Holder: holder{tenant: p.TenantID, user: p.UserID}}), plan
 }
 
 func (a *admission) admit(ctx context.Context, p *identity.Principal, budgets []budget) (d ratelimit.Decision, err error) {

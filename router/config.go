@@ -60,7 +60,7 @@ type LimitConfig struct {
 	// User is the budget of a person without an organization.
 	User int `env:"RATE_USER_PER_MINUTE" envDefault:"300"`
 	// Essential is a person's budget for what the plan never blocks: auth,
-	// billing and the tenant itself.
+	// billing, the tenant itself and its members, exports.
 	Essential int `env:"RATE_ESSENTIAL_PER_MINUTE" envDefault:"600"`
 	// IP is an address's budget for what needs no token. Sign-in has tighter
 	// ones of its own.

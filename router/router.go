@@ -12,9 +12,10 @@
 // fiftieth of the limit for 1 s (package ratelimit, admit.go): never more than
 // the limit is let in, and a client may be refused early by what the other
 // instances hold. Usage is counted in batches of a second (usage.go), each
-// counted once. On SIGTERM ([App.Drain], [App.Close]) counts are written and
-// leases given back; a killed process loses a second of its counts and 100 ms of
-// its access log.
+// counted once. Whether a tenant has used up the requests of its month is part
+// of what is asked of its plan, once a minute. On SIGTERM ([App.Drain],
+// [App.Close]) counts are written and leases given back; a killed process loses
+// a second of its counts and 100 ms of its access log.
 //
 // The order of checks is in serve.go and is the contract's. The table of routes
 // (routes.json) and the OpenAPI document (openapi.json) are generated from the

@@ -143,6 +143,8 @@ func TestTableIsRefusedWhole(t *testing.T) {
 		"twice":               `[{"function":"a","operation_id":"b","method":"GET","path":"/x/{a}/","public":true,"max_body":1},{"function":"a","operation_id":"c","method":"GET","path":"/x/{b}","public":true,"max_body":1}]`,
 		"internal and public": `[{"function":"a","operation_id":"b","method":"GET","path":"/internal/x/","public":true,"max_body":1}]`,
 		"empty segment":       `[{"function":"a","operation_id":"b","method":"GET","path":"/a//b/","public":true,"max_body":1}]`,
+		"a quota of nobody":   `[{"function":"a","operation_id":"b","method":"GET","path":"/a/","public":true,"quota":true,"max_body":1}]`,
+		"spared and not":      `[{"function":"a","operation_id":"b","method":"GET","path":"/a/","permission":"member","essential":true,"quota":true,"max_body":1}]`,
 		"negative limit":      `[{"function":"a","operation_id":"b","method":"GET","path":"/a/","public":true,"max_body":-1}]`,
 	} {
 		if _, err := parseTable([]byte(table)); err == nil {

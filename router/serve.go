@@ -40,9 +40,12 @@ type exchange struct {
 	pattern   string // for the log: of the route or of a document of ours
 	principal identity.Principal
 	// token tells whether Authorization is passed on.
-	token  bool
-	status int
-	bytes  int64
+	token bool
+	// uncounted is a request that is refused because the month is used up: nobody
+	// pays for being refused.
+	uncounted bool
+	status    int
+	bytes     int64
 }
 
 var exchanges = sync.Pool{New: func() any { return &exchange{} }}
@@ -69,7 +72,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // serve takes a request through the edge, in the order of the contract:
-// route, method, identity, tenant, budget; the function checks the rest.
+// route, method, identity, tenant, budget, month; the function checks the rest.
 func (a *App) serve(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	a.inflight.Add(1)
@@ -180,8 +183,9 @@ func (a *App) identified(x *exchange, r *http.Request, host ids.ID) error {
 	if err := agree(r.Header, host, x.principal.TenantID); err != nil {
 		return err
 	}
-	d, err := a.admission.person(x.ctx, &x.principal, x.route.essential)
+	d, err := a.admission.person(x.ctx, &x.principal, x.route)
 	d.SetHeaders(x.Header())
+	x.uncounted = errors.Is(err, errQuota)
 	return err
 }
 
@@ -235,7 +239,7 @@ func (a *App) finish(x *exchange, r *http.Request, begun time.Time) {
 	if status < 0 {
 		status = -status
 	}
-	if x.principal.HasTenant() && status != http.StatusUnauthorized && status != http.StatusTooManyRequests && status < 500 {
+	if x.principal.HasTenant() && !x.uncounted && status != http.StatusUnauthorized && status != http.StatusTooManyRequests && status < 500 {
 		a.usage.add(x.principal.TenantID)
 	}
 	if a.telemetry.On() {

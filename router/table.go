@@ -24,10 +24,11 @@ type Route struct {
 	Permission        string `json:"permission,omitempty"`
 	Public            bool   `json:"public,omitempty"`
 	OpenWhenSuspended bool   `json:"open_when_suspended,omitempty"`
-	MaxBody           int64  `json:"max_body"`
-
-	// essential routes are never blocked by a plan's limits.
-	essential bool
+	// Essential routes are never blocked by a plan's limits.
+	Essential bool `json:"essential,omitempty"`
+	// Quota routes are, when the requests of the month are used up.
+	Quota   bool  `json:"quota,omitempty"`
+	MaxBody int64 `json:"max_body"`
 }
 
 // table finds the route of a method and a canonical path. Where several
@@ -66,6 +67,8 @@ func (t *table) add(r Route) error {
 		return errors.New("a part is missing")
 	case r.Public == (r.Permission != ""):
 		return errors.New("a route is either public or has a permission")
+	case r.Quota && (r.Public || r.Essential):
+		return errors.New("a route that no plan blocks has no quota")
 	case r.MaxBody < 0:
 		return errors.New("a limit below 0")
 	case strings.HasPrefix(r.Path, "/internal/"):
@@ -73,9 +76,6 @@ func (t *table) add(r Route) error {
 	}
 	if r.MaxBody == 0 {
 		r.MaxBody = defaultMaxBody
-	}
-	for _, prefix := range []string{"/api/v1/auth/", "/api/v1/billing/", "/api/v1/tenants/me/"} {
-		r.essential = r.essential || strings.HasPrefix(r.Path, prefix)
 	}
 	n := &t.root
 	for segment := range strings.SplitSeq(strings.Trim(r.Path, "/"), "/") {

@@ -212,12 +212,17 @@ func (u *upstreams) session(ctx context.Context, user, session ids.ID) (live boo
 	return out.State == "live", err
 }
 
-func (u *upstreams) perMinute(ctx context.Context, tenant ids.ID) (int, error) {
+func (u *upstreams) plan(ctx context.Context, tenant ids.ID) (allowance, error) {
 	var out struct {
-		PerMinute int `json:"requests_per_minute"`
+		PerMinute int        `json:"requests_per_minute"`
+		UsedUntil *time.Time `json:"requests_used_up_until"`
 	}
 	err := u.get(ctx, "tenants", "/internal/limits/"+tenant.String()+"/", &out)
-	return max(0, out.PerMinute), err
+	plan := allowance{perMinute: max(0, out.PerMinute)}
+	if out.UsedUntil != nil {
+		plan.usedUntil = *out.UsedUntil
+	}
+	return plan, err
 }
 
 func (u *upstreams) host(ctx context.Context, host string) (ids.ID, error) {

@@ -27,20 +27,20 @@ import (
 
 const routesJSON = `[
  {"function":"auth","operation_id":"login","method":"POST","path":"/api/v1/auth/login/","public":true,"max_body":1048576},
- {"function":"auth","operation_id":"logout","method":"POST","path":"/api/v1/auth/logout/","permission":"user","max_body":1048576},
+ {"function":"auth","operation_id":"logout","method":"POST","path":"/api/v1/auth/logout/","permission":"user","essential":true,"max_body":1048576},
  {"function":"auth","operation_id":"refresh","method":"POST","path":"/api/v1/auth/refresh/","public":true,"max_body":1048576},
- {"function":"auth","operation_id":"delete-session","method":"DELETE","path":"/api/v1/auth/sessions/{id}/","permission":"user","max_body":1048576},
+ {"function":"auth","operation_id":"delete-session","method":"DELETE","path":"/api/v1/auth/sessions/{id}/","permission":"user","essential":true,"max_body":1048576},
  {"function":"auth","operation_id":"confirm-password-reset","method":"POST","path":"/api/v1/auth/password-reset/confirm/","public":true,"max_body":1048576},
  {"function":"auth","operation_id":"jwks","method":"GET","path":"/.well-known/jwks.json","public":true,"max_body":1048576},
  {"function":"auth","operation_id":"session-state","method":"GET","path":"/internal/sessions/{user_id}/{session_id}/","permission":"internal","max_body":1048576},
- {"function":"tenants","operation_id":"get-current-tenant","method":"GET","path":"/api/v1/tenants/me/","permission":"member","open_when_suspended":true,"max_body":1048576},
+ {"function":"tenants","operation_id":"get-current-tenant","method":"GET","path":"/api/v1/tenants/me/","permission":"member","open_when_suspended":true,"essential":true,"max_body":1048576},
  {"function":"tenants","operation_id":"create-tenant","method":"POST","path":"/api/v1/tenants/","permission":"user","max_body":1048576},
  {"function":"users","operation_id":"get-me","method":"GET","path":"/api/v1/users/me/","permission":"user","max_body":1048576},
- {"function":"users","operation_id":"get-user","method":"GET","path":"/api/v1/users/{id}/","permission":"members:read","max_body":1048576},
- {"function":"users","operation_id":"delete-user","method":"DELETE","path":"/api/v1/users/{id}/","permission":"members:write","max_body":1048576},
- {"function":"projects","operation_id":"list-projects","method":"GET","path":"/api/v1/projects/","permission":"projects:read","max_body":1048576},
- {"function":"projects","operation_id":"create-project","method":"POST","path":"/api/v1/projects/","permission":"projects:write","max_body":1048576},
- {"function":"projects","operation_id":"get-project","method":"GET","path":"/api/v1/projects/{id}/","permission":"projects:read","max_body":1048576}
+ {"function":"users","operation_id":"get-user","method":"GET","path":"/api/v1/users/{id}/","permission":"members:read","quota":true,"max_body":1048576},
+ {"function":"users","operation_id":"delete-user","method":"DELETE","path":"/api/v1/users/{id}/","permission":"members:write","quota":true,"max_body":1048576},
+ {"function":"projects","operation_id":"list-projects","method":"GET","path":"/api/v1/projects/","permission":"projects:read","quota":true,"max_body":1048576},
+ {"function":"projects","operation_id":"create-project","method":"POST","path":"/api/v1/projects/","permission":"projects:write","quota":true,"max_body":1048576},
+ {"function":"projects","operation_id":"get-project","method":"GET","path":"/api/v1/projects/{id}/","permission":"projects:read","quota":true,"max_body":1048576}
 ]`
 
 const issuer = "http://localhost:8080"
@@ -87,6 +87,7 @@ type functions struct {
 	hosts    map[string]ids.ID
 	revoked  map[string]bool
 	limits   map[ids.ID]int
+	spent    map[ids.ID]time.Time // until when
 	asked    map[string]int
 	database bool
 	answer   http.HandlerFunc
@@ -142,7 +143,12 @@ func (f *functions) serve(w http.ResponseWriter, r *http.Request, body string) {
 			}
 			w.WriteHeader(http.StatusNotFound)
 		case "limits":
-			_ = json.NewEncoder(w).Encode(map[string]any{"plan": "free", "requests_per_minute": f.limits[must(ids.Parse(parts[2]))]})
+			tenant := must(ids.Parse(parts[2]))
+			answer := map[string]any{"plan": "free", "requests_per_minute": f.limits[tenant], "requests_used_up_until": nil}
+			if until, spent := f.spent[tenant]; spent {
+				answer["requests_used_up_until"] = until
+			}
+			_ = json.NewEncoder(w).Encode(answer)
 		case "health":
 			if !f.database {
 				w.Header().Set("Content-Type", problem.MediaType)
@@ -198,7 +204,7 @@ func (s staticKeys) Get(context.Context) (*identity.KeySet, error) { return s.se
 func newWorld(t testing.TB, change ...func(*world, *Options)) *world {
 	t.Helper()
 	w := &world{t: t, mr: miniredis.RunT(t), keys: identity.GenerateKeySet(time.Now().Add(-time.Hour)), log: &lockedBuffer{},
-		functions: &functions{down: map[string]error{}, hosts: map[string]ids.ID{}, revoked: map[string]bool{}, limits: map[ids.ID]int{}, asked: map[string]int{}, database: true}}
+		functions: &functions{down: map[string]error{}, hosts: map[string]ids.ID{}, revoked: map[string]bool{}, limits: map[ids.ID]int{}, spent: map[ids.ID]time.Time{}, asked: map[string]int{}, database: true}}
 	w.signer = identity.NewSigner(staticKeys{w.keys}, issuer)
 	ring := must(json.Marshal(secrets.GenerateRing(time.Now().Add(-time.Hour))))
 	store := secrets.New(secrets.Static(map[string][]byte{secrets.HopKey: ring}), secrets.Config{})

@@ -28,6 +28,8 @@ func TestEveryOperation(t *testing.T) {
 	suspended, deleted := stage(t, p), stage(t, p)
 	p.SQL(t, `update app.organizations set status = 'suspended', suspended_at = now() where tenant_id = $1`, suspended.owner.TenantID)
 	p.SQL(t, `update app.organizations set status = 'deleted', deleted_at = now() where tenant_id = $1`, deleted.owner.TenantID)
+	spent := stage(t, p)
+	p.SQL(t, `insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, 'api_requests', (now() at time zone 'utc')::date, 100000)`, spent.owner.TenantID, ids.New())
 	expired := expiredToken(t, p.Keys, home.owner)
 	revoked := p.Member(t, home.owner.TenantID, identity.RoleOwner)
 	p.SQL(t, `update app.sessions set revoked_at = now() where user_id = $1`, revoked.UserID)
@@ -70,6 +72,9 @@ func TestEveryOperation(t *testing.T) {
 				} else {
 					r.WantCode(t, http.StatusForbidden, "tenant_suspended")
 				}
+			}
+			if !op.Public {
+				spent.exceed(t, op)
 			}
 			if !op.Public && strings.Contains(op.Path, "{id}") {
 				for _, id := range []string{idIn(op, foreign.path(t, op)), ids.New().String(), "not-a-uuid", "0"} {
@@ -117,6 +122,29 @@ func TestEveryOperation(t *testing.T) {
 			home.objects(t, home.owner) // what the success used up
 			p.SQL(t, `update app.organizations set plan = 'enterprise' where tenant_id = $1`, home.owner.TenantID)
 		})
+	}
+}
+
+// exceed sends an operation of an organization that has used up its month: what
+// acts in it is refused, unless it is what nobody may be kept from.
+func (s *scene) exceed(t *testing.T, op api.Operation) {
+	t.Helper()
+	s.objects(t, s.owner)
+	s.signIn(t)
+	in := s.request(t, op)
+	if op.ID == "replace-current-tenant" { // the example's name is another scene's
+		in.Body = map[string]any{"name": "Acme", "subdomain": "s" + strings.ReplaceAll(ids.New().String(), "-", "")}
+	}
+	s.SQL(t, `update app.organizations set plan = 'free' where tenant_id = $1`, s.owner.TenantID)
+	r := s.Send(t, in)
+	switch {
+	case tenantBound(op) && !op.Essential:
+		r.WantCode(t, http.StatusPaymentRequired, "quota_exceeded")
+		if r.Header.Get("Retry-After") == "" {
+			t.Error("402 without Retry-After")
+		}
+	case r.Status/100 != 2:
+		t.Errorf("in a tenant whose month is used up: %d %s", r.Status, r.Body)
 	}
 }
 

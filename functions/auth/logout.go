@@ -16,7 +16,7 @@ var logoutSpec = api.Spec{
 	Summary: "Sign out",
 	Description: "Ends the session of the access token, and that of the refresh token if it is the same person's. " +
 		"Neither kind of token of theirs is accepted from then on.",
-	Permission: identity.SignedIn, Status: http.StatusNoContent,
+	Permission: identity.SignedIn, Essential: true, Status: http.StatusNoContent,
 	RequestExample: logoutBody{RefreshToken: exampleTokens.RefreshToken},
 }
 

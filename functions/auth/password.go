@@ -25,7 +25,7 @@ var changePasswordSpec = api.Spec{
 	ID: "change-password", Method: http.MethodPost, Path: "/api/v1/auth/password/", Tag: "Auth",
 	Summary:     "Change one's password",
 	Description: "Ends the person's other sessions, and voids links to reset the password or to change the address that are still open.",
-	Permission:  identity.SignedIn, Status: http.StatusNoContent,
+	Permission:  identity.SignedIn, Essential: true, Status: http.StatusNoContent,
 	Errors:         []errs.Error{*errWrongPassword, *errNoPassword, *ratelimit.ErrTooManyAttempts},
 	RequestExample: changePasswordBody{Current: "difference-engine-2", New: "difference-engine-3"},
 }

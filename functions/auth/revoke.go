@@ -15,7 +15,7 @@ var revokeSpec = api.Spec{
 	ID: "revoke-sessions", Method: http.MethodPost, Path: "/api/v1/auth/revoke/", Tag: "Auth",
 	Summary:     "Sign out everywhere",
 	Description: "Ends every session of the person, this one included.",
-	Permission:  identity.SignedIn, Status: http.StatusOK,
+	Permission:  identity.SignedIn, Essential: true, Status: http.StatusOK,
 	ResponseExample: Revoked{Revoked: 3},
 }
 

@@ -32,9 +32,9 @@ var exampleSession = Session{
 
 var listSessionsSpec = api.Spec{
 	ID: "list-sessions", Method: http.MethodGet, Path: "/api/v1/auth/sessions/", Tag: "Auth",
-	Summary:         "List the devices one is signed in on",
-	Description:     "Only sessions that live. updated_at orders by last_seen_at.",
-	Permission:      identity.SignedIn,
+	Summary:     "List the devices one is signed in on",
+	Description: "Only sessions that live. updated_at orders by last_seen_at.",
+	Permission:  identity.SignedIn, Essential: true,
 	ResponseExample: api.ListBody[Session]{Results: []Session{exampleSession}},
 }
 
@@ -72,7 +72,7 @@ var deleteSessionSpec = api.Spec{
 	ID: "delete-session", Method: http.MethodDelete, Path: "/api/v1/auth/sessions/{id}/", Tag: "Auth",
 	Summary:     "Sign a device out",
 	Description: "Its tokens are refused within 5 seconds.",
-	Permission:  identity.SignedIn, Status: http.StatusNoContent,
+	Permission:  identity.SignedIn, Essential: true, Status: http.StatusNoContent,
 }
 
 type deleteSessionInput struct {

@@ -18,7 +18,7 @@ var switchTenantSpec = api.Spec{
 	Summary: "Act in another organization",
 	Description: "The session goes on with a new pair of tokens, for the organization named, which is the one that the next sign-in takes. " +
 		"The refresh token of before is void; the access token of before still acts where it did until it expires.",
-	Permission: identity.SignedIn, Sealed: true, Status: http.StatusOK,
+	Permission: identity.SignedIn, Essential: true, Sealed: true, Status: http.StatusOK,
 	Errors:          []errs.Error{*errNotMember},
 	RequestExample:  switchBody{TenantID: exampleSignedIn.Tenant.ID},
 	ResponseExample: exampleSignedIn,

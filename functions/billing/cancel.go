@@ -19,7 +19,7 @@ var cancelSpec = api.Spec{
 	ID: "cancel-subscription", Method: http.MethodPost, Path: "/api/v1/billing/cancel/", Tag: "Billing",
 	Summary:     "Cancel the subscription",
 	Description: "It ends with the period that is paid for; until then it can be resumed. One that waits for its first payment ends at once.",
-	Permission:  identity.BillingWrite, OpenWhenSuspended: true, Status: http.StatusOK,
+	Permission:  identity.BillingWrite, OpenWhenSuspended: true, Essential: true, Status: http.StatusOK,
 	Errors: append([]errs.Error{*errNoSubscription}, common...), ResponseExample: changed(exampleRow),
 }
 
@@ -55,7 +55,7 @@ var resumeSpec = api.Spec{
 	ID: "resume-subscription", Method: http.MethodPost, Path: "/api/v1/billing/resume/", Tag: "Billing",
 	Summary:     "Take a cancellation back",
 	Description: "Before the period has ended.",
-	Permission:  identity.BillingWrite, OpenWhenSuspended: true, Status: http.StatusOK,
+	Permission:  identity.BillingWrite, OpenWhenSuspended: true, Essential: true, Status: http.StatusOK,
 	Errors: append([]errs.Error{*errNoSubscription, *errNotCanceled}, common...), ResponseExample: changed(exampleRow),
 }
 

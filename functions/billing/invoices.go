@@ -43,7 +43,7 @@ var exampleInvoice = Invoice{
 var invoicesSpec = api.Spec{
 	ID: "list-invoices", Method: http.MethodGet, Path: "/api/v1/billing/invoices/", Tag: "Billing",
 	Summary:    "List the invoices",
-	Permission: identity.BillingRead, OpenWhenSuspended: true, ResponseExample: api.ListBody[Invoice]{Results: []Invoice{exampleInvoice}},
+	Permission: identity.BillingRead, OpenWhenSuspended: true, Essential: true, ResponseExample: api.ListBody[Invoice]{Results: []Invoice{exampleInvoice}},
 }
 
 type invoicesInput struct {

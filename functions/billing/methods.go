@@ -53,7 +53,7 @@ var addMethodSpec = api.Spec{
 	Summary: "Add a payment method",
 	Description: "The first one becomes the default. With `set_default` it pays from now on, and what is owed at once. Where the bank wants to ask its customer, " +
 		"the answer is 200 with `status: requires_action` and a `client_secret` for Stripe.js; make it the default once it is there.",
-	Permission: identity.BillingWrite, OpenWhenSuspended: true, Status: http.StatusCreated, Also: http.StatusOK, Sealed: true,
+	Permission: identity.BillingWrite, OpenWhenSuspended: true, Essential: true, Status: http.StatusCreated, Also: http.StatusOK, Sealed: true,
 	Errors:         append([]errs.Error{*payment.ErrDeclined}, common...),
 	RequestExample: addMethodBody{PaymentMethodID: "pm_1PqR5s2eZvKYlo2C"},
 	ResponseExample: added(payment.Method{ID: exampleMethod.ID, Brand: exampleMethod.Brand, Last4: exampleMethod.Last4,
@@ -128,7 +128,7 @@ func (c *change) settle(ctx context.Context) error {
 var listMethodsSpec = api.Spec{
 	ID: "list-payment-methods", Method: http.MethodGet, Path: "/api/v1/billing/payment-methods/", Tag: "Billing",
 	Summary: "List the payment methods", Description: "The default comes first. An organization has at most a hundred.",
-	Permission: identity.BillingRead, OpenWhenSuspended: true, ResponseExample: api.ListBody[Method]{Results: []Method{exampleMethod}},
+	Permission: identity.BillingRead, OpenWhenSuspended: true, Essential: true, ResponseExample: api.ListBody[Method]{Results: []Method{exampleMethod}},
 }
 
 type listMethodsInput struct{}
@@ -153,7 +153,7 @@ var deleteMethodSpec = api.Spec{
 	ID: "delete-payment-method", Method: http.MethodDelete, Path: "/api/v1/billing/payment-method/{id}/", Tag: "Billing",
 	Summary:     "Remove a payment method",
 	Description: "Of several, another one becomes the default when the default goes.",
-	Permission:  identity.BillingWrite, OpenWhenSuspended: true,
+	Permission:  identity.BillingWrite, OpenWhenSuspended: true, Essential: true,
 	Errors: append([]errs.Error{*errLastMethod}, common...),
 }
 

@@ -27,7 +27,7 @@ var subscribeSpec = api.Spec{
 	Summary: "Subscribe to a plan",
 	Description: "Pays at once: with `payment_method_id`, which becomes the default one, or with the default. Where the bank wants to ask its customer, " +
 		"the answer is 200 with `status: requires_action` and a `client_secret` for Stripe.js; the subscription follows by itself.",
-	Permission: identity.BillingWrite, OpenWhenSuspended: true, Status: http.StatusCreated, Also: http.StatusOK, Sealed: true,
+	Permission: identity.BillingWrite, OpenWhenSuspended: true, Essential: true, Status: http.StatusCreated, Also: http.StatusOK, Sealed: true,
 	Errors:         append([]errs.Error{*errSubscribed, *payment.ErrDeclined}, common...),
 	RequestExample: subscribeBody{Plan: "pro", Interval: plans.Month, PaymentMethodID: "pm_1PqR5s2eZvKYlo2C"}, ResponseExample: changed(exampleRow),
 }

@@ -87,7 +87,7 @@ var subscriptionSpec = api.Spec{
 	ID: "get-subscription", Method: http.MethodGet, Path: "/api/v1/billing/subscription/", Tag: "Billing",
 	Summary:     "Get the subscription",
 	Description: "An organization that never subscribed is free and active.",
-	Permission:  identity.BillingRead, OpenWhenSuspended: true, ResponseExample: shown(exampleRow),
+	Permission:  identity.BillingRead, OpenWhenSuspended: true, Essential: true, ResponseExample: shown(exampleRow),
 }
 
 type subscriptionInput struct{}

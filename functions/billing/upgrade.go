@@ -27,7 +27,7 @@ var upgradeSpec = api.Spec{
 	Description: "A higher plan, or a year instead of a month, holds at once: what is left of the present period is credited, and the difference is paid now. " +
 		"Until it is paid (`requires_action`), everything stays as it is. A lower plan, or a month instead of a year, waits for the period's end as `pending_plan`; " +
 		"naming the present plan takes that back.",
-	Permission: identity.BillingWrite, OpenWhenSuspended: true, Sealed: true, Status: http.StatusOK,
+	Permission: identity.BillingWrite, OpenWhenSuspended: true, Essential: true, Sealed: true, Status: http.StatusOK,
 	Errors:         append([]errs.Error{*errNoSubscription, *errSamePlan, *errPastDue, *payment.ErrDeclined}, common...),
 	RequestExample: upgradeBody{NewPlan: "enterprise"}, ResponseExample: changed(exampleRow),
 }

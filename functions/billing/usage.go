@@ -40,8 +40,8 @@ type Daily struct {
 var usageSpec = api.Spec{
 	ID: "get-usage", Method: http.MethodGet, Path: "/api/v1/billing/usage/", Tag: "Billing",
 	Summary:     "Get the usage of the month",
-	Description: "Requests that were answered 401, 429 or 5xx do not count. What was counted a moment ago is in it.",
-	Permission:  identity.BillingRead, OpenWhenSuspended: true,
+	Description: "Requests that were answered 401, 429 or 5xx do not count, nor those that were refused with `quota_exceeded`. What was counted a moment ago is in it.",
+	Permission:  identity.BillingRead, OpenWhenSuspended: true, Essential: true,
 	ResponseExample: Usage{
 		PeriodStart: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), PeriodEnd: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC),
 		Metrics: []Metric{
@@ -55,7 +55,7 @@ type usageInput struct{}
 
 func (s *service) usage(ctx context.Context, by identity.Caller, _ *usageInput) (*api.Value[Usage], error) {
 	now := s.now().UTC()
-	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	start, _ := usage.Month(now)
 	days := now.Day()
 	counters := s.counters(ctx, by, start, days)
 	var org *db.Row[organization]

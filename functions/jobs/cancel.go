@@ -15,8 +15,8 @@ var cancelSpec = api.Spec{
 	ID: "cancel-job", Method: http.MethodPost, Path: "/api/v1/jobs/{id}/cancel/", Tag: "Jobs",
 	Summary:     "Cancel a job",
 	Description: "It is canceled at once and never succeeds any more; work that is under way ends within seconds, and what it made is deleted.",
-	Permission:  identity.Member,
-	Errors:      []errs.Error{*job.ErrFinished}, ResponseExample: canceledExample(),
+	Permission:  identity.Member, Essential: true,
+	Errors: []errs.Error{*job.ErrFinished}, ResponseExample: canceledExample(),
 }
 
 func canceledExample() job.Job {

@@ -17,7 +17,7 @@ var exportSpec = api.Spec{
 	ID: "create-export", Method: http.MethodPost, Path: "/api/v1/exports/", Tag: "Jobs",
 	Summary:     "Export the organization",
 	Description: "Everything the organization has, in one archive: docs/exports.md describes the files. Poll the job at `Location`; its person is also told by email. One export at a time.",
-	Permission:  identity.ExportsCreate, Status: http.StatusAccepted,
+	Permission:  identity.ExportsCreate, Essential: true, Status: http.StatusAccepted,
 	Errors:         []errs.Error{*job.ErrExportRunning, *job.ErrTooMany},
 	RequestExample: exportBody{Format: "json"}, ResponseExample: job.NewExample(job.Export, job.Params{Format: "json"}),
 }

@@ -20,7 +20,7 @@ var getSpec = api.Spec{
 	ID: "get-job", Method: http.MethodGet, Path: "/api/v1/jobs/{id}/", Tag: "Jobs",
 	Summary:     "Get a job",
 	Description: "Of a job that has succeeded, `result.download_url` is a link to its file that holds for 15 minutes. Files are kept for seven days. Others' jobs are there only for those who may export the organization.",
-	Permission:  identity.Member, ResponseExample: job.Example(),
+	Permission:  identity.Member, Essential: true, ResponseExample: job.Example(),
 	Sealed: true, // a link is as good as a token
 }
 

@@ -19,7 +19,7 @@ var listSpec = api.Spec{
 	ID: "list-jobs", Method: http.MethodGet, Path: "/api/v1/jobs/", Tag: "Jobs",
 	Summary:     "List jobs",
 	Description: "One's own; for those who may export the organization, everybody's.",
-	Permission:  identity.Member, Sealed: true,
+	Permission:  identity.Member, Essential: true, Sealed: true,
 	ResponseExample: api.ListBody[job.Job]{Results: []job.Job{job.Example()}},
 }
 

@@ -12,7 +12,7 @@ import (
 var currentSpec = api.Spec{
 	ID: "get-current-tenant", Method: http.MethodGet, Path: "/api/v1/tenants/me/", Tag: "Tenants",
 	Summary:    "Get the present organization",
-	Permission: identity.Member, OpenWhenSuspended: true,
+	Permission: identity.Member, OpenWhenSuspended: true, Essential: true,
 	ResponseExample: example,
 }
 

@@ -17,7 +17,7 @@ var deleteSpec = api.Spec{
 	Summary: "Delete the organization",
 	Description: "It is closed at once and erased after 30 days, until when its subdomain is nobody else's and an operator can " +
 		"bring it back. `confirm` repeats the subdomain.",
-	Permission: identity.TenantOwn, Status: http.StatusAccepted,
+	Permission: identity.TenantOwn, Essential: true, Status: http.StatusAccepted,
 	RequestExample: deleteBody{Confirm: "acme"}, ResponseExample: deleted(example),
 }
 

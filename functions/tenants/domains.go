@@ -85,7 +85,7 @@ const domainsPath = "/api/v1/tenants/me/domains/"
 
 var listDomainsSpec = api.Spec{
 	ID: "list-domains", Method: http.MethodGet, Path: domainsPath, Tag: "Domains",
-	Summary: "List the organization's domains", Permission: identity.TenantWrite,
+	Summary: "List the organization's domains", Permission: identity.TenantWrite, Essential: true,
 	ResponseExample: api.ListBody[Domain]{Results: []Domain{exampleVerified(true)}},
 }
 
@@ -125,7 +125,7 @@ var createDomainSpec = api.Spec{
 	Summary: "Add a domain",
 	Description: "It leads nowhere yet. Add the TXT record of `verification` to its zone, leave it there, and verify the domain. " +
 		"One that is not verified within 30 days is dropped.",
-	Permission: identity.TenantWrite, Status: http.StatusCreated,
+	Permission: identity.TenantWrite, Essential: true, Status: http.StatusCreated,
 	Errors:         []errs.Error{*errDomainExists, *errManyDomains},
 	RequestExample: createDomainBody{Domain: "work.acme.com"}, ResponseExample: exampleDomain(),
 }
@@ -168,7 +168,7 @@ func (s *service) createDomain(ctx context.Context, by identity.Caller, in *crea
 
 var getDomainSpec = api.Spec{
 	ID: "get-domain", Method: http.MethodGet, Path: domainsPath + "{id}/", Tag: "Domains",
-	Summary: "Get a domain", Permission: identity.TenantWrite, ResponseExample: exampleDomain(),
+	Summary: "Get a domain", Permission: identity.TenantWrite, Essential: true, ResponseExample: exampleDomain(),
 }
 
 type domainInput struct {
@@ -201,7 +201,7 @@ var verifyDomainSpec = api.Spec{
 	Description: "Looks its TXT record up. From then on the domain leads to the organization, within a minute everywhere, for as long as the record is there: " +
 		"it is looked at daily, and after a week without it the domain is not verified any more. A domain that another organization has is refused; so is one " +
 		"that it lost within the last 30 days, or gave up within the last day.",
-	Permission: identity.TenantWrite, Status: http.StatusOK,
+	Permission: identity.TenantWrite, Essential: true, Status: http.StatusOK,
 	Errors:          []errs.Error{*errNotVerified, *errDomainTaken},
 	ResponseExample: exampleVerified(false),
 }
@@ -253,7 +253,7 @@ var updateDomainSpec = api.Spec{
 	ID: "update-domain", Method: http.MethodPatch, Path: domainsPath + "{id}/", Tag: "Domains",
 	Summary:     "Make a domain the primary one, or not",
 	Description: "A JSON merge patch (RFC 7396). The one that was the primary domain before is not any more.",
-	Permission:  identity.TenantWrite, Errors: []errs.Error{*errUnverified},
+	Permission:  identity.TenantWrite, Essential: true, Errors: []errs.Error{*errUnverified},
 	RequestExample: map[string]any{"is_primary": true}, ResponseExample: exampleVerified(true),
 }
 
@@ -311,7 +311,7 @@ var deleteDomainSpec = api.Spec{
 	Summary: "Delete a domain",
 	Description: "It leads nowhere from then on, within a minute everywhere. The organization may add it again at once; others can verify it after a day. " +
 		"Sign-in by SSO does not take people of it any more.",
-	Permission: identity.TenantWrite, Status: http.StatusNoContent,
+	Permission: identity.TenantWrite, Essential: true, Status: http.StatusNoContent,
 }
 
 type deleteDomainInput struct {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/usage"
 )
 
 // What the router asks. It keeps the answers in its process: hosts for 60 s
@@ -51,7 +53,7 @@ var limitsSpec = api.Spec{
 	ID: "internal-limits", Method: http.MethodGet, Path: "/internal/limits/{id}/", Tag: "Internal",
 	Summary:         "What a tenant's plan allows at the edge",
 	Permission:      identity.Internal,
-	ResponseExample: Limits{Plan: "free", Status: "active", RequestsPerMinute: 300, APIRequestsPerMonth: 100_000},
+	ResponseExample: Limits{Plan: "free", Status: "active", RequestsPerMinute: 300, APIRequestsPerMonth: 100_000, RequestsUsedUpUntil: new(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC))},
 }
 
 // Limits are what the router enforces for a tenant. 0 is no limit.
@@ -60,6 +62,8 @@ type Limits struct {
 	Status              string `json:"status" enum:"active,suspended,deleted" doc:"The tenant's state."`
 	RequestsPerMinute   int    `json:"requests_per_minute" minimum:"0" doc:"Requests a minute; 0 for any number."`
 	APIRequestsPerMonth int64  `json:"api_requests_per_month" minimum:"0" doc:"Requests a month; 0 for any number."`
+	// RequestsUsedUpUntil is nil for plans that go on beyond them.
+	RequestsUsedUpUntil *time.Time `json:"requests_used_up_until" doc:"When the month's requests begin anew, where they are used up and end there; null where they are not."`
 }
 
 type limitsInput struct {
@@ -70,9 +74,10 @@ func (s *service) limits(ctx context.Context, _ identity.Caller, in *limitsInput
 	if in.ID == ids.Nil {
 		return nil, errs.ErrNotFound // to the database it would be a caller without a tenant
 	}
-	var found *db.Row[Limits]
+	start, end := usage.Month(time.Now())
+	var found *db.Row[limited]
 	err := db.Read(ctx, s.db, identity.Principal{TenantID: in.ID}, func(tx *db.Tx) error {
-		found = getLimits(tx)
+		found = getLimits(tx, start, end)
 		return nil
 	})
 	if err != nil {
@@ -82,7 +87,10 @@ func (s *service) limits(ctx context.Context, _ identity.Caller, in *limitsInput
 	if err != nil {
 		return nil, err
 	}
-	return api.NewValue(l), nil
+	if l.usedUp {
+		l.RequestsUsedUpUntil = &end
+	}
+	return api.NewValue(l.Limits), nil
 }
 
 var healthSpec = api.Spec{

@@ -6,10 +6,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coditect/platform/functions/tenants"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/usage"
 )
 
 // TestInternalNeedsAHop holds that these operations are not there for whom the
@@ -75,6 +77,56 @@ func TestLimits(t *testing.T) {
 	for _, id := range []string{ids.New().String(), ids.Nil.String(), "x"} {
 		if got := get(id); got.Status != http.StatusNotFound {
 			t.Errorf("%s: %d %s", id, got.Status, got.Body)
+		}
+	}
+}
+
+// TestTheMonth counts what was moved of this month, against the plan that the
+// organization has now.
+func TestTheMonth(t *testing.T) {
+	f := setup(t)
+	start, end := usage.Month(time.Now())
+	spend := func(day time.Time, metric string, n int64) {
+		f.SQL(t, `insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, $3, $4::date, $5)`,
+			f.owner.TenantID, ids.New(), metric, day.Format(time.DateOnly), n)
+	}
+	become := func(plan, status string) {
+		f.SQL(t, `update app.organizations set plan = $2, status = $3 where tenant_id = $1`, f.owner.TenantID, plan, status)
+	}
+	for _, step := range []struct {
+		name   string
+		do     func()
+		usedUp bool
+	}{
+		{"nothing was counted", func() {}, false},
+		{"the month before and the one after do not count", func() {
+			spend(start.AddDate(0, 0, -1), "api_requests", 200_000)
+			spend(end, "api_requests", 200_000)
+		}, false},
+		{"nor do bytes", func() { spend(start, "storage_bytes", 200_000) }, false},
+		{"one is left", func() {
+			spend(start, "api_requests", 60_000)
+			spend(end.AddDate(0, 0, -1), "api_requests", 39_999)
+		}, false},
+		{"none is left", func() { spend(start, "api_requests", 1) }, true},
+		{"a suspended one is told that it is", func() { become("free", "suspended") }, false},
+		{"a metered plan goes on", func() { become("pro", "active") }, false},
+		{"beyond its own number, too", func() { spend(start, "api_requests", 60_000_000) }, false},
+		{"as the largest does", func() { become("enterprise", "active") }, false},
+		{"back on the free one it is used up", func() { become("free", "active") }, true},
+		{"a limit that was raised ends it", func() {
+			f.SQL(t, `update app.plans set api_requests_per_month = 70000000 where id = 'free'`)
+		}, false},
+		{"a plan without a limit has none", func() { f.SQL(t, `update app.plans set api_requests_per_month = null where id = 'free'`) }, false},
+	} {
+		step.do()
+		got := f.Do(t, f.handler, functest.Request{Method: http.MethodGet, Path: "/internal/limits/" + f.owner.TenantID.String() + "/", Internal: true}).Want(t, http.StatusOK)
+		want := any(nil)
+		if step.usedUp {
+			want = end.Format(time.RFC3339)
+		}
+		if got.Get(t, "requests_used_up_until") != want {
+			t.Errorf("%s: %s", step.name, got.Body)
 		}
 	}
 }

@@ -25,7 +25,7 @@ var transferSpec = api.Spec{
 	ID: "transfer-tenant", Method: http.MethodPost, Path: "/api/v1/tenants/me/transfer/", Tag: "Tenants",
 	Summary:     "Give the organization to another member",
 	Description: "They become an owner; the caller stays as an admin.",
-	Permission:  identity.TenantOwn, Status: http.StatusOK,
+	Permission:  identity.TenantOwn, Essential: true, Status: http.StatusOK,
 	RequestExample: transferBody{UserID: ids.Must("0192f0c1-7b7e-7cc3-98c4-dc0c0c073981")}, ResponseExample: example,
 }
 
@@ -91,7 +91,7 @@ var leaveSpec = api.Spec{
 	ID: "leave-tenant", Method: http.MethodPost, Path: "/api/v1/tenants/me/leave/", Tag: "Tenants",
 	Summary:     "Leave the organization",
 	Description: "What one did stays. The last owner cannot leave.",
-	Permission:  identity.Member, Status: http.StatusNoContent,
+	Permission:  identity.Member, Essential: true, Status: http.StatusNoContent,
 	Errors: []errs.Error{*errLastOwner},
 }
 

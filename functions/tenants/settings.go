@@ -59,7 +59,7 @@ var getSettingsSpec = api.Spec{
 	ID: "get-settings", Method: http.MethodGet, Path: "/api/v1/tenants/me/settings/", Tag: "Settings",
 	Summary:     "Get the organization's settings",
 	Description: "They may be remembered for five minutes; what is written is seen at once. The secret of sso_config is never shown.",
-	Permission:  identity.Member, ResponseExample: exampleSettings(),
+	Permission:  identity.Member, Essential: true, ResponseExample: exampleSettings(),
 }
 
 // remembered is what Redis keeps of settings: no secret is part of it.

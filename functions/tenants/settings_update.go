@@ -28,7 +28,7 @@ const settingsRules = " `limits` is the plan's and cannot be sent. `client_secre
 var replaceSettingsSpec = api.Spec{
 	ID: "replace-settings", Method: http.MethodPut, Path: "/api/v1/tenants/me/settings/", Tag: "Settings",
 	Summary: "Replace the organization's settings", Description: "What is left out becomes its default." + settingsRules,
-	Permission: identity.TenantWrite,
+	Permission: identity.TenantWrite, Essential: true,
 	RequestExample: replaceSettingsBody{
 		Features: api.Object{"beta_reports": true}, Preferences: api.Object{"week_starts_on": "monday"},
 	},
@@ -38,7 +38,7 @@ var replaceSettingsSpec = api.Spec{
 var updateSettingsSpec = api.Spec{
 	ID: "update-settings", Method: http.MethodPatch, Path: "/api/v1/tenants/me/settings/", Tag: "Settings",
 	Summary: "Change the organization's settings", Description: "A JSON merge patch (RFC 7396)." + settingsRules,
-	Permission:     identity.TenantWrite,
+	Permission: identity.TenantWrite, Essential: true,
 	RequestExample: map[string]any{"preferences": map[string]any{"week_starts_on": "sunday", "theme": nil}}, ResponseExample: exampleSettings(),
 }
 

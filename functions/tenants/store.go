@@ -169,10 +169,22 @@ func hostTenant(tx *db.Tx, host string) *db.Row[ids.ID] {
 	return db.One(tx, pgx.RowTo[ids.ID], `select c.tenant_id from app.host_claims c where c.host = $1 and c.held_until is null`, host)
 }
 
-func getLimits(tx *db.Tx) *db.Row[Limits] {
-	return db.One(tx, func(r pgx.CollectableRow) (l Limits, err error) {
-		err = r.Scan(&l.Plan, &l.Status, &l.RequestsPerMinute, &l.APIRequestsPerMonth)
+// limited is what a plan allows, and whether the requests of a month are used up.
+type limited struct {
+	Limits
+	usedUp bool
+}
+
+// getLimits reads them. The records are what usagesync moved, so that the plan
+// and its limit are the present ones whenever requests were counted; they are
+// added up only where it matters. A suspended organization is told that it is.
+func getLimits(tx *db.Tx, start, end time.Time) *db.Row[limited] {
+	return db.One(tx, func(r pgx.CollectableRow) (l limited, err error) {
+		err = r.Scan(&l.Plan, &l.Status, &l.RequestsPerMinute, &l.APIRequestsPerMonth, &l.usedUp)
 		return l, err
-	}, `select o.plan, o.status, coalesce(p.requests_per_minute, 0), coalesce(p.api_requests_per_month, 0)
-		  from app.organizations o join app.plans p on p.id = o.plan where o.tenant_id = $1`, tx.Tenant())
+	}, `select o.plan, o.status, coalesce(p.requests_per_minute, 0), coalesce(p.api_requests_per_month, 0),
+		       case when p.metered or p.api_requests_per_month is null or o.status <> 'active' then false
+		            else (select coalesce(sum(u.quantity), 0) from app.usage_records u
+		                   where u.tenant_id = $1 and u.metric = 'api_requests' and u.day >= $2::date and u.day < $3::date) >= p.api_requests_per_month end
+		  from app.organizations o join app.plans p on p.id = o.plan where o.tenant_id = $1`, tx.Tenant(), start.Format(time.DateOnly), end.Format(time.DateOnly))
 }

@@ -16,7 +16,7 @@ var replaceSpec = api.Spec{
 	ID: "replace-current-tenant", Method: http.MethodPut, Path: "/api/v1/tenants/me/", Tag: "Tenants",
 	Summary:     "Replace the present organization",
 	Description: "A subdomain that is given up leads nowhere at once and is kept from others for 30 days.",
-	Permission:  identity.TenantWrite, Errors: []errs.Error{*errSubdomainTaken},
+	Permission:  identity.TenantWrite, Essential: true, Errors: []errs.Error{*errSubdomainTaken},
 	RequestExample: createBody{Name: "Acme", Subdomain: "acme"}, ResponseExample: example,
 }
 
@@ -24,7 +24,7 @@ var updateSpec = api.Spec{
 	ID: "update-current-tenant", Method: http.MethodPatch, Path: "/api/v1/tenants/me/", Tag: "Tenants",
 	Summary:     "Change the present organization",
 	Description: "A JSON merge patch (RFC 7396). A subdomain that is given up leads nowhere at once and is kept from others for 30 days.",
-	Permission:  identity.TenantWrite, Errors: []errs.Error{*errSubdomainTaken},
+	Permission:  identity.TenantWrite, Essential: true, Errors: []errs.Error{*errSubdomainTaken},
 	RequestExample: map[string]any{"name": "Acme Corporation"}, ResponseExample: example,
 }
 

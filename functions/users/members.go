@@ -44,9 +44,9 @@ var exampleMember = Member{
 
 var listMembersSpec = api.Spec{
 	ID: "list-members", Method: http.MethodGet, Path: "/api/v1/users/", Tag: "Members",
-	Summary:         "List the organization's members",
-	Description:     "Who was invited and has not come yet is among them; who left or was removed is not.",
-	Permission:      identity.MembersRead,
+	Summary:     "List the organization's members",
+	Description: "Who was invited and has not come yet is among them; who left or was removed is not.",
+	Permission:  identity.MembersRead, Essential: true,
 	ResponseExample: api.ListBody[Member]{Results: []Member{exampleMember}},
 }
 
@@ -91,7 +91,7 @@ func (s *service) listMembers(ctx context.Context, by identity.Caller, in *listM
 var getMemberSpec = api.Spec{
 	ID: "get-member", Method: http.MethodGet, Path: "/api/v1/users/{id}/", Tag: "Members",
 	Summary:    "Get one of the organization's members",
-	Permission: identity.MembersRead, ResponseExample: exampleMember,
+	Permission: identity.MembersRead, Essential: true, ResponseExample: exampleMember,
 }
 
 type getMemberInput struct {

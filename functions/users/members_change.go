@@ -26,7 +26,7 @@ var updateMemberSpec = api.Spec{
 	Summary: "Change a member's role, deactivate them or let them in again",
 	Description: "A JSON merge patch (RFC 7396). It takes effect at once, and everywhere within five seconds; who is deactivated is signed out " +
 		"where they act in this organization. Nobody grants what they do not hold, or changes who holds more than they do.",
-	Permission:      identity.MembersWrite,
+	Permission: identity.MembersWrite, Essential: true,
 	Errors:          []errs.Error{*errNotHeld, *access.ErrNotMember, *errMembersOfPlan, *errOnlyOwner, *errNotJoined},
 	RequestExample:  map[string]any{"role": "manager"},
 	ResponseExample: exampleMember,
@@ -129,7 +129,7 @@ var removeMemberSpec = api.Spec{
 	Summary: "Remove a member",
 	Description: "What they did stays. They are out at once, and everywhere within five seconds, and signed out where they act in this organization. " +
 		"Of who has not come yet, the invitation is withdrawn. Nobody removes who holds more than they do.",
-	Permission: identity.MembersWrite, Status: http.StatusNoContent,
+	Permission: identity.MembersWrite, Essential: true, Status: http.StatusNoContent,
 	Errors: []errs.Error{*errNotHeld, *access.ErrNotMember, *errOnlyOwner},
 }
 

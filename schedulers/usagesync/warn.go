@@ -24,16 +24,11 @@ const (
 	changedAtOnce = 1000
 )
 
-// month is the period of limits, as GET /api/v1/billing/usage/ shows it.
-func month(now time.Time) time.Time {
-	return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-}
-
 // warnOfRequests tells the owners of those organizations, among some whose
 // counters moved, that came to a threshold in this month and were not told yet.
 // What comes late to a month that is over is too late for a warning.
 func (s *service) warnOfRequests(ctx context.Context, run *schedule.Run, day usage.Day, tenants []ids.ID) error {
-	period := month(run.Now)
+	period, _ := usage.Month(run.Now)
 	if day < usage.DayOf(period) {
 		return nil
 	}
@@ -48,7 +43,7 @@ func (s *service) warnOfRequests(ctx context.Context, run *schedule.Run, day usa
 // With a new month it looks at everybody: who is near the limit is told once in
 // each.
 func (s *service) warnOfStorage(ctx context.Context, run *schedule.Run) error {
-	period := month(run.Now)
+	period, _ := usage.Month(run.Now)
 	since := run.Last.Add(-lookBack)
 	if run.Last.Before(period) {
 		since = time.Time{}

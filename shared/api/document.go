@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -148,6 +149,9 @@ func (o Operation) describe(op *huma.Operation, schemas huma.Registry) {
 	if o.OpenWhenSuspended {
 		op.Extensions["x-open-when-suspended"] = true
 	}
+	if o.Essential {
+		op.Extensions["x-essential"] = true
+	}
 	if o.takesKey() {
 		op.Parameters = append(op.Parameters, header("Idempotency-Key",
 			"Makes a repeat within 24 hours answer what the first request answered, with Idempotent-Replayed: true. The same key with another body is 422.",
@@ -232,6 +236,9 @@ func (o Operation) conventional() []errs.Error {
 			list = append(list, errPermission)
 		}
 	}
+	if o.underQuota() {
+		list = append(list, errQuota)
+	}
 	if len(o.shape.pathParams) > 0 || o.Permission == identity.Internal {
 		list = append(list, errs.ErrNotFound)
 	}
@@ -266,6 +273,11 @@ var errUnreadable = errs.New(errs.Malformed, "body_unreadable", "The request bod
 
 // errRevoked is what the router answers for a session that has ended.
 var errRevoked = errs.New(errs.Unauthenticated, "token_revoked", "The session of this access token has ended.")
+
+// errQuota is what the router answers, with the moment in words, when the
+// organization has used up its month.
+var errQuota = (&errs.Error{Kind: errs.Payment, Code: "quota_exceeded",
+	Detail: "The organization has used all requests of the month that its plan includes; they begin anew at 2026-12-01T00:00:00Z. An owner can upgrade the plan before then."}).WithRetry(24 * time.Hour)
 
 // errNotMember is what Deps.Access answers for who is no member.
 var errNotMember = errs.New(errs.Forbidden, "not_a_member", "You are not an active member of this organization.")

@@ -214,6 +214,7 @@ func TestDeclarationsThatPanic(t *testing.T) {
 		"under /internal/":       empty(spec(func(s *Spec) { s.Permission = identity.Internal })),
 		"internal operations":    empty(spec(func(s *Spec) { s.Path = "/internal/a/" })),
 		"summary":                empty(spec(func(s *Spec) { s.Summary = "" })),
+		"needs a token":          empty(spec(func(s *Spec) { s.Public, s.Permission, s.Essential = true, "", true })),
 		"only POST":              empty(spec(func(s *Spec) { s.IdempotencyKey = true })),
 		"does not read {id}":     empty(spec(func(s *Spec) { s.Path = "/a/{id}/" })),
 		"must be exported": func() {
@@ -291,8 +292,13 @@ func TestRoutesThatClash(t *testing.T) {
 	}
 	routes := Routes((&world{}).function())
 	i := slices.IndexFunc(routes, func(r Route) bool { return r.OperationID == "restore-thing" })
-	if want := (Route{Function: "things", OperationID: "restore-thing", Method: "POST", Path: "/api/v1/things/{id}/restore/", Permission: identity.Member, OpenWhenSuspended: true, MaxBody: DefaultMaxBody}); routes[i] != want {
+	if want := (Route{Function: "things", OperationID: "restore-thing", Method: "POST", Path: "/api/v1/things/{id}/restore/", Permission: identity.Member, OpenWhenSuspended: true, Essential: true, MaxBody: DefaultMaxBody}); routes[i] != want {
 		t.Errorf("route %+v", routes[i])
+	}
+	for _, r := range routes { // what acts in an organization, and no plan must spare
+		if want := !r.Public && r.Permission != identity.SignedIn && r.Permission != identity.Internal && !r.Essential; r.Quota != want {
+			t.Errorf("%s: the month's requests end it: %v", r.OperationID, r.Quota)
+		}
 	}
 }
 

@@ -170,7 +170,7 @@ func (w *world) function() Function {
 				return NewList(rows, next, previous), nil
 			}),
 		New(Spec{ID: "restore-thing", Method: "POST", Path: "/api/v1/things/{id}/restore/", Summary: "Restore", Tag: "Things",
-			Permission: identity.Member, ResponseExample: example, OpenWhenSuspended: true},
+			Permission: identity.Member, ResponseExample: example, OpenWhenSuspended: true, Essential: true},
 			func(ctx context.Context, by identity.Caller, in *ByID) (*Item[Thing], error) {
 				if err := w.act(ctx, by, in); err != nil {
 					return nil, err

@@ -146,6 +146,8 @@ func (o Operation) fault() string {
 		return "a public operation has no permission"
 	case o.Permission != "" && !o.Permission.Valid():
 		return "there is no permission " + string(o.Permission)
+	case o.Essential && (o.Public || o.Permission == identity.Internal):
+		return "only what needs a token has limits of a plan to be kept from"
 	case (o.Permission == identity.Internal) != strings.HasPrefix(o.Path, "/internal/"):
 		return "internal operations, and no others, live under /internal/"
 	case o.Summary == "" || o.Tag == "":

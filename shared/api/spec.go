@@ -37,6 +37,11 @@ type Spec struct {
 	// OpenWhenSuspended serves a suspended tenant too: reading the tenant
 	// itself, billing, leaving.
 	OpenWhenSuspended bool
+	// Essential is never blocked by a plan's limits on requests, of the minute or
+	// of the month: what one needs to get out of them (signing in, billing, the
+	// organization itself), to put somebody out of the organization or to take
+	// one's data along. It has a budget of the person's own instead.
+	Essential bool
 	// IdempotencyKey takes an Idempotency-Key although Public. Every POST with
 	// a token takes it anyway.
 	IdempotencyKey bool
@@ -51,7 +56,7 @@ type Spec struct {
 	// [Value.As].
 	Also int
 	// Errors the operation itself may answer with. Those of the conventions
-	// (400, 401, 403, 404, 409, 412, 415, 422, 429, 5xx) are added.
+	// (400, 401, 402, 403, 404, 409, 412, 415, 422, 429, 5xx) are added.
 	Errors []errs.Error
 	// MaxBody in bytes; 0 is [DefaultMaxBody].
 	MaxBody int64
@@ -136,7 +141,10 @@ type Route struct {
 	Permission        identity.Permission `json:"permission,omitempty"`
 	Public            bool                `json:"public,omitempty"`
 	OpenWhenSuspended bool                `json:"open_when_suspended,omitempty"`
-	MaxBody           int64               `json:"max_body"`
+	Essential         bool                `json:"essential,omitempty"`
+	// Quota is a route whose requests end with those that the plan has a month.
+	Quota   bool  `json:"quota,omitempty"`
+	MaxBody int64 `json:"max_body"`
 }
 
 // Routes lists what the functions serve, in their order. It panics when two
@@ -156,7 +164,8 @@ func Routes(fns ...Function) []Route {
 			paths[at], ids[op.ID] = op.ID, at
 			out = append(out, Route{
 				Function: f.Name, OperationID: op.ID, Method: op.Method, Path: op.Path, Permission: op.Permission,
-				Public: op.Public, OpenWhenSuspended: op.OpenWhenSuspended, MaxBody: op.MaxBody,
+				Public: op.Public, OpenWhenSuspended: op.OpenWhenSuspended, Essential: op.Essential, Quota: op.underQuota(),
+				MaxBody: op.MaxBody,
 			})
 		}
 	}
@@ -168,6 +177,11 @@ func Routes(fns ...Function) []Route {
 func (o Operation) takesKey() bool {
 	return o.Method == http.MethodPost && o.Permission != identity.Internal && (!o.Public || o.IdempotencyKey)
 }
+
+// underQuota reports whether the operation is refused when the organization has
+// used the requests of the month that its plan has. What belongs to the person
+// alone never is.
+func (o Operation) underQuota() bool { return o.needsTenant() && !o.Essential }
 
 // needsTenant reports whether the operation acts inside an organization.
 func (o Operation) needsTenant() bool {

@@ -61,7 +61,8 @@ type Error struct {
 	Detail string
 	// Fields lists the faults of a Malformed or Invalid request.
 	Fields []Field
-	// RetryAfter tells when to try again, for TooMany and Unavailable.
+	// RetryAfter tells when to try again, for TooMany and Unavailable, and for a
+	// Payment that waiting settles as well.
 	RetryAfter time.Duration
 	// Allow lists the methods of a route, for MethodUnknown.
 	Allow string

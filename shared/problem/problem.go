@@ -114,6 +114,10 @@ func Headers(h http.Header, err error) {
 		h.Set("WWW-Authenticate", challenge(e.Code))
 	case errs.TooMany, errs.Unavailable:
 		h.Set("Retry-After", retryAfter(e.RetryAfter))
+	case errs.Payment:
+		if e.RetryAfter > 0 {
+			h.Set("Retry-After", retryAfter(e.RetryAfter))
+		}
 	case errs.MethodUnknown:
 		h.Set("Allow", e.Allow)
 	case errs.NotModified, errs.Precondition:

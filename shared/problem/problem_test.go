@@ -74,6 +74,8 @@ func TestWrite(t *testing.T) {
 		{errs.New(errs.Unauthenticated, "token_expired", "x"), 401, map[string]string{"WWW-Authenticate": `Bearer realm="coditect", error="invalid_token"`}},
 		{errs.New(errs.TooMany, "rate_limited", "x").WithRetry(1100 * time.Millisecond), 429, map[string]string{"Retry-After": "2"}},
 		{errs.New(errs.Unavailable, "unavailable", "x"), 503, map[string]string{"Retry-After": "1"}},
+		{errs.New(errs.Payment, "quota_exceeded", "x").WithRetry(time.Hour), 402, map[string]string{"Retry-After": "3600"}},
+		{errs.New(errs.Payment, "plan_limit", "x"), 402, map[string]string{"Retry-After": ""}},
 		{&errs.Error{Kind: errs.MethodUnknown, Code: "x", Detail: "x", Allow: "GET, HEAD"}, 405, map[string]string{"Allow": "GET, HEAD"}},
 		{&errs.Error{Kind: errs.Precondition, Code: "x", Detail: "x", ETag: `"2.a"`}, 412, map[string]string{"ETag": `"2.a"`}},
 		{errs.New(errs.Precondition, "x", "x"), 412, map[string]string{"ETag": ""}},

@@ -65,6 +65,14 @@ func (d Day) String() string { return d.Start().Format(time.DateOnly) }
 // Oldest is the first day whose counters may still wait at a moment.
 func Oldest(now time.Time) Day { return DayOf(now.Add(-life)) }
 
+// Month is the period of a plan's limits that a moment is in: the month in UTC,
+// with the first moment of the next.
+func Month(t time.Time) (start, end time.Time) {
+	y, m, _ := t.UTC().Date()
+	start = time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
+	return start, start.AddDate(0, 1, 0)
+}
+
 // Key names the hash of a day and a shard.
 func Key(d Day, shard int) string { return "usage:" + d.String() + ":" + strconv.Itoa(shard) }
 
