@@ -49,8 +49,9 @@ func (b Budget[H]) Bucket() Bucket { return Bucket{b.Policy, b.Holder.String()} 
 // The first request of an idle budget is a block of one. Blocks double while
 // they last less than [LeaseLife], up to a fiftieth of the limit, and become
 // smaller again as the budget runs out: never more than an eighth of what is
-// left. A limit of up to [ExactUpTo] is never leased. A block is replaced before
-// it is used up, by one request, while the others go on with the rest of it.
+// left. A limit of up to [ExactUpTo] is never leased; only its refusals are
+// remembered. A block is replaced before it is used up, by one request, while the
+// others go on with the rest of it.
 //
 // A refusal is remembered for as long as Redis says that nothing more fits, and
 // for [LeaseLife] at most: who asks for fifty times their limit costs a trip for
@@ -202,9 +203,6 @@ func (l *Leases[H]) claim(c *claim, b *Budget[H], now time.Time) {
 func (l *Leases[H]) refuses(budgets []Budget[H], now time.Time) int {
 	for i := range budgets {
 		b := &budgets[i]
-		if b.Policy.Limit <= ExactUpTo {
-			continue
-		}
 		if e, ok := l.all.Get(nameOf(b)); ok && e.left == 0 && e.policy == b.Policy && now.Before(e.refused) {
 			return i + 1
 		}
@@ -319,10 +317,13 @@ func (a *Ask[H]) Settle(reply []any) (Decision, bool) {
 	if denied >= 0 {
 		a.denied = denied + 1
 		a.refund()
-		if e := a.claims[denied].lease; e != nil {
-			e.remaining, e.reset = a.claims[denied].remaining-e.left, a.begun.Add(a.claims[denied].reset)
-			e.refused = a.begun.Add(min(LeaseLife, a.claims[denied].reset))
+		c := &a.claims[denied]
+		e := c.lease
+		if e == nil { // of an exact limit nothing is held, but this
+			e = l.find(&a.budgets[denied])
 		}
+		e.remaining, e.reset = c.remaining-e.left, a.begun.Add(c.reset)
+		e.refused = a.begun.Add(min(LeaseLife, c.reset))
 	}
 	return a.Decision(), true
 }

@@ -193,8 +193,26 @@ func TestSmallAndIdleBudgetsAreExact(t *testing.T) {
 	if p.trips != ExactUpTo {
 		t.Errorf("a small budget made %d trips for %d", p.trips, ExactUpTo)
 	}
+	for range 100 {
+		if d := p.take(t, small); d.Allowed || d.Denied != 0 || d.States[0].Remaining != 0 || d.RetryAfter() != time.Minute {
+			t.Fatalf("over a small budget: %+v", d)
+		}
+	}
+	if p.trips != ExactUpTo+1 {
+		t.Errorf("100 refusals of a small budget made %d trips", p.trips-ExactUpTo)
+	}
+	now = now.Add(time.Minute - LeaseLife/2)
+	mr.SetTime(now)
 	if p.take(t, small).Allowed {
-		t.Error("over a small budget")
+		t.Error("let in before the first left the window")
+	}
+	// Half a life later: the refusal is remembered no longer than it holds.
+	now = now.Add(LeaseLife / 2)
+	mr.SetTime(now)
+	for range ExactUpTo {
+		if d := p.take(t, small); !d.Allowed {
+			t.Fatalf("after the window: %+v", d)
+		}
 	}
 	p.trips = 0
 	idle := Budget[name]{Policy{"idle", 10_000, time.Minute}, "t"}
