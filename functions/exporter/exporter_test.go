@@ -264,6 +264,42 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
+// TestYield holds that an attempt which another one has overtaken leaves the
+// message to that one: were it recorded, nobody would finish the job.
+func TestYield(t *testing.T) {
+	t.Parallel()
+	for name, mishap := range map[string]error{"goes on": nil, "fails": errors.New("odd")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			f.fill(t, f.owner, f.project)
+			id, m := f.begin(t, f.owner, "json")
+			f.reached = func(step string) error {
+				if step != "after tasks" {
+					return nil
+				}
+				f.SQL(t, `update app.jobs set attempts = attempts + 1 where id = $1`, id) // as job.Start does
+				return mishap
+			}
+			if got := f.deliver(t, m); got != "repeated" {
+				t.Errorf("the first attempt: %s", got)
+			}
+			var open bool
+			f.Scan(t, `select done_at is null and dead_at is null from app.outbox where id = $1`, []any{m.ID}, &open)
+			if j := f.job(t, id); !open || j.Status != "running" {
+				t.Errorf("the message is open: %v; the job %+v", open, j)
+			}
+			f.reached = func(string) error { return nil }
+			if got := f.deliver(t, m); got != "done" {
+				t.Errorf("the next attempt: %s", got)
+			}
+			if files := f.archive(t, id); len(things(t, files, "tasks")) != 1 {
+				t.Error("tasks are missing")
+			}
+		})
+	}
+}
+
 // TestCanceled holds that a canceled job ends and leaves nothing.
 func TestCanceled(t *testing.T) {
 	t.Parallel()

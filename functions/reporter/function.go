@@ -67,7 +67,7 @@ func (s *service) report(ctx context.Context, d worker.Delivery[queue.Job]) erro
 	tenant := d.Envelope.TenantID
 	run, err := job.Start(ctx, s.db, tenant, d.Payload.JobID)
 	if errors.Is(err, job.ErrOver) {
-		return s.clean(ctx, tenant, d.Payload.JobID, "the job needs no work")
+		return s.clean(ctx, tenant, d.Payload.JobID, true)
 	}
 	if err != nil {
 		return err
@@ -80,30 +80,35 @@ func (s *service) report(ctx context.Context, d worker.Delivery[queue.Job]) erro
 		return nil
 	}
 	if job.Lost(err) {
-		return s.clean(ctx, tenant, run.ID, "the job was canceled, or another attempt has begun")
+		return s.clean(ctx, tenant, run.ID, false)
 	}
 	final, fault := run.Fail(ctx, err)
-	if fault != nil {
+	switch {
+	case job.Lost(fault):
+		return s.clean(ctx, tenant, run.ID, false)
+	case fault != nil:
 		return errors.Join(err, fault)
-	}
-	if final {
-		_ = s.clean(ctx, tenant, run.ID, "")
+	case final:
+		_ = s.clean(ctx, tenant, run.ID, true)
 		return worker.Permanent(err)
 	}
 	return err
 }
 
-// clean deletes what was made for a job that came to nothing. Another attempt
-// at a job that still runs keeps what it has.
-func (s *service) clean(ctx context.Context, tenant, id ids.ID, reason string) error {
-	wasted, err := job.Wasted(ctx, s.db, tenant, id)
-	if err != nil {
+// clean deletes what was made for a job that came to nothing. A job that still
+// runs is another attempt's, which keeps what it has and answers for the
+// message; over tells that there is none.
+func (s *service) clean(ctx context.Context, tenant, id ids.ID, over bool) error {
+	ended, wasted, err := job.Ended(ctx, s.db, tenant, id)
+	switch {
+	case err != nil:
 		return err
-	}
-	if wasted {
+	case wasted:
 		if _, err := s.objects.DeletePrefix(ctx, job.Prefix(tenant, id)); err != nil {
 			return err
 		}
+	case !ended && !over:
+		return worker.Yield("the job runs")
 	}
-	return worker.Skip(reason)
+	return worker.Skip("the job needs no work")
 }

@@ -34,15 +34,42 @@ var ErrConsumed = errs.New(errs.Conflict, "message_consumed", "The message was p
 // Grip is what a consumer learns when it takes a message for itself.
 type Grip uint8
 
-// The answers of [Take].
+// The answers of [Take] and of [Hold.Keep].
 const (
 	Held    Grip = iota // the message is the caller's until the lease ends
 	Settled             // done or given up, or never committed: nothing is left to do
 	Busy                // another consumer is at work on it
 )
 
+// Hold is a message that is its holder's alone until its lease ends.
+type Hold struct {
+	db      *DB
+	receipt Receipt
+	lease   time.Duration
+	// until is the end of the lease as the database last said it. An answer that
+	// was lost may have made it later, but by less than a lease; whoever takes the
+	// message after that end has it for a whole one. So the row is the holder's
+	// while it says less than until and a lease.
+	until time.Time
+}
+
+func (h *Hold) before() time.Time { return h.until.Add(h.lease) }
+
+// Fate is what a failed attempt left of its message.
+type Fate uint8
+
+// The answers of [Fail].
+const (
+	Again  Fate = iota // it is tried again
+	Closed             // given up, or settled by somebody else: nobody may try again
+	Gone               // another consumer has taken it meanwhile: nothing was noted
+)
+
 // Outcome is what became of an attempt that failed.
 type Outcome struct {
+	// Hold is the failed attempt's, if it took the message for itself. Nothing is
+	// noted when another one has it by now.
+	Hold *Hold
 	// Reason is kept with the message, for whoever looks at dead letters.
 	Reason string
 	// Counted failures are the message's own; one of a dependency is not.
@@ -147,25 +174,33 @@ func wake(tx *Tx, t messages, owner ids.ID, r Receipt) {
 }
 
 // Take gives the message to the caller alone for the length of the lease; the
-// relay hands it to nobody until then. [Keep] prolongs it.
-func Take(ctx context.Context, d *DB, r Receipt, lease time.Duration) (Grip, error) {
-	t, owner := r.tables()
+// relay hands it to nobody until then. [Hold.Keep] prolongs it.
+func Take(ctx context.Context, d *DB, r Receipt, lease time.Duration) (Grip, *Hold, error) {
+	h := &Hold{db: d, receipt: r, lease: lease}
+	grip, err := h.extend(ctx, `(running_until is null or running_until <= now())`)
+	return grip, h, err
+}
+
+// Keep prolongs what [Take] gave, unless another consumer has it by now.
+func (h *Hold) Keep(ctx context.Context) (Grip, error) {
+	return h.extend(ctx, `running_until > now() and running_until < $4::timestamptz`, h.before())
+}
+
+func (h *Hold) extend(ctx context.Context, when string, args ...any) (Grip, error) {
+	t, owner := h.receipt.tables()
 	grip := Settled
-	err := d.run(ctx, r.tx(d), func(tx *Tx) error {
-		taken := Exec(tx, `update `+t.outbox+` set running_until = now() + $3::interval,
+	err := h.db.run(ctx, h.receipt.tx(h.db), func(tx *Tx) error {
+		mine := One(tx, pgx.RowTo[time.Time], `update `+t.outbox+` set running_until = now() + $3::interval,
 			  lease_until = greatest(lease_until, now() + $3::interval), available_at = greatest(available_at, now() + $3::interval)
-			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null
-			  and (running_until is null or running_until <= now())`, owner, r.MessageID, lease)
-		busy := One(tx, pgx.RowTo[bool], `select count(*) > 0 from `+t.outbox+`
-			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`, owner, r.MessageID)
+			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null and `+when+` returning running_until`,
+			append([]any{owner, h.receipt.MessageID, h.lease}, args...)...)
+		open := One(tx, pgx.RowTo[int], `select 1 from `+t.outbox+`
+			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`, owner, h.receipt.MessageID)
 		tx.OnCommit(func() error {
-			if taken.Affected() > 0 {
-				grip = Held
-				return nil
-			}
-			if there, err := busy.Value(); err != nil || there {
+			if until, held := mine.Found(); held {
+				grip, h.until = Held, until
+			} else if _, there := open.Found(); there {
 				grip = Busy
-				return err
 			}
 			return nil
 		})
@@ -174,47 +209,43 @@ func Take(ctx context.Context, d *DB, r Receipt, lease time.Duration) (Grip, err
 	return grip, err
 }
 
-// Keep prolongs what [Take] gave.
-func Keep(ctx context.Context, d *DB, r Receipt, lease time.Duration) error {
-	t, owner := r.tables()
-	return d.run(ctx, r.tx(d), func(tx *Tx) error {
-		Exec(tx, `update `+t.outbox+` set running_until = now() + $3::interval,
-			  lease_until = greatest(lease_until, now() + $3::interval), available_at = greatest(available_at, now() + $3::interval)
-			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`, owner, r.MessageID, lease)
-		return nil
-	})
-}
-
-// Fail records an attempt that failed and reports whether the message was
-// given up with it.
-func Fail(ctx context.Context, d *DB, r Receipt, o Outcome) (dead bool, err error) {
+// Fail records an attempt that failed and tells what became of the message.
+func Fail(ctx context.Context, d *DB, r Receipt, o Outcome) (Fate, error) {
 	t, owner := r.tables()
 	counted := 0
 	var lease any // null: the relay alone decides when it goes again
 	if o.Counted {
 		counted, lease = 1, o.Next
 	}
-	err = d.run(ctx, r.tx(d), func(tx *Tx) error {
+	mine, free, args := ``, ``, []any{owner, r.MessageID, counted, o.Reason, o.Next, lease}
+	if o.Hold != nil {
+		mine, free, args = ` and running_until < $7::timestamptz`, ` and running_until is null`, append(args, o.Hold.before())
+	}
+	fate := Closed
+	err := d.run(ctx, r.tx(d), func(tx *Tx) error {
 		// Two statements, as Citus refuses now() inside of CASE.
-		Exec(tx, `update `+t.outbox+` set attempts = attempts + $3::int, last_error = left($4, 2000), running_until = null,
+		noted := Exec(tx, `update `+t.outbox+` set attempts = attempts + $3::int, last_error = left($4, 2000), running_until = null,
 			  available_at = now() + $5::interval, lease_until = now() + $6::interval
-			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`,
-			owner, r.MessageID, counted, o.Reason, o.Next, lease)
+			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`+mine, args...)
 		Exec(tx, `update `+t.outbox+` set dead_at = now(), lease_until = null
 			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null
-			  and ($3 or attempts >= $4::int or $6 and created_at < now() - $5::interval)`,
+			  and ($3 or attempts >= $4::int or $6 and created_at < now() - $5::interval)`+free,
 			owner, r.MessageID, o.Dead, o.MaxAttempts, o.MaxAge, !o.Counted)
 		open := One(tx, pgx.RowTo[int], `select 1 from `+t.outbox+`
 			where `+t.owner+` = $1 and id = $2 and done_at is null and dead_at is null`, owner, r.MessageID)
 		tx.OnCommit(func() error {
-			_, again := open.Found()
-			dead = !again // or settled by somebody else: nobody may try again
+			if _, again := open.Found(); again {
+				fate = Again
+				if noted.Affected() == 0 {
+					fate = Gone
+				}
+			}
 			return nil
 		})
 		return nil
 	})
-	if err != nil || !dead || r.Key == "" {
-		return dead, err
+	if err != nil || fate != Closed || r.Key == "" {
+		return fate, err
 	}
-	return dead, d.run(ctx, r.tx(d), func(tx *Tx) error { wake(tx, t, owner, r); return nil })
+	return fate, d.run(ctx, r.tx(d), func(tx *Tx) error { wake(tx, t, owner, r); return nil })
 }

@@ -144,8 +144,8 @@ func TestLife(t *testing.T) {
 	if _, err := job.Start(t.Context(), f.db, f.owner.TenantID, id); !errors.Is(err, job.ErrOver) {
 		t.Errorf("started again: %v", err)
 	}
-	if wasted, err := job.Wasted(t.Context(), f.db, f.owner.TenantID, id); wasted || err != nil {
-		t.Errorf("wasted %v, %v", wasted, err)
+	if ended, wasted, err := job.Ended(t.Context(), f.db, f.owner.TenantID, id); !ended || wasted || err != nil {
+		t.Errorf("ended %v, wasted %v, %v", ended, wasted, err)
 	}
 }
 
@@ -168,14 +168,15 @@ func TestFence(t *testing.T) {
 				t.Errorf("%s after %s: %v", what, name, err)
 			}
 		}
-		if final, err := run.Fail(t.Context(), errors.New("x")); !final || err != nil {
+		if final, err := run.Fail(t.Context(), errors.New("x")); final || !job.Lost(err) {
 			t.Errorf("failed after %s: %v, %v", name, final, err)
 		}
 		if after := f.get(t, id); after.Version != before.Version {
 			t.Errorf("something was written after %s", name)
 		}
-		if wasted, _ := job.Wasted(t.Context(), f.db, f.owner.TenantID, id); wasted != (name == "canceled") {
-			t.Errorf("%s: wasted %v", name, wasted)
+		canceled := name == "canceled"
+		if ended, wasted, err := job.Ended(t.Context(), f.db, f.owner.TenantID, id); ended != canceled || wasted != canceled || err != nil {
+			t.Errorf("%s: ended %v, wasted %v, %v", name, ended, wasted, err)
 		}
 	}
 	if _, err := job.Start(t.Context(), f.db, f.Tenant(t).TenantID, f.mustCreate(t)); !errors.Is(err, job.ErrOver) {

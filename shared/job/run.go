@@ -159,7 +159,8 @@ func (r *Run) Finish(tx *db.Tx, f File) error {
 
 // Fail notes what went wrong and reports whether that was final: the job has
 // failed, and its person reads a sentence about it. A failure that is not
-// final is tried again by the message's own rules.
+// final is tried again by the message's own rules. It answers an error that is
+// [Lost] when the job is no longer the attempt's.
 func (r *Run) Fail(ctx context.Context, cause error) (final bool, err error) {
 	var ours *errs.Error
 	down := errors.As(cause, &ours) && ours.Kind == errs.Unavailable || errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, context.Canceled)
@@ -189,7 +190,10 @@ func (r *Run) Fail(ctx context.Context, cause error) (final bool, err error) {
 		return false, err
 	}
 	now, ok := status.Found()
-	return !ok || now == Failed, nil
+	if !ok {
+		return false, errLost
+	}
+	return now == Failed, nil
 }
 
 // Final reports whether trying again cannot help: what the job is about is
@@ -215,17 +219,17 @@ func (r *Run) Key(parts ...string) string {
 	return key.Of(r.Tenant, append([]string{"jobs", r.ID.String()}, parts...)...)
 }
 
-// Wasted reports whether the job has ended without a result, so that what was
-// made for it may go.
-func Wasted(ctx context.Context, d *db.DB, tenant, id ids.ID) (bool, error) {
-	var wasted *db.Row[bool]
-	err := db.Read(ctx, d, identity.Principal{TenantID: tenant}, func(tx *db.Tx) error {
-		wasted = db.One(tx, pgx.RowTo[bool], `select status in ('failed', 'canceled') from app.jobs where tenant_id = $1 and id = $2`, tenant, id)
+// Ended reports whether the job has come to an end, and whether to one without
+// a result, so that what was made for it may go.
+func Ended(ctx context.Context, d *db.DB, tenant, id ids.ID) (ended, wasted bool, err error) {
+	var status *db.Row[string]
+	err = db.Read(ctx, d, identity.Principal{TenantID: tenant}, func(tx *db.Tx) error {
+		status = db.One(tx, pgx.RowTo[string], `select status from app.jobs where tenant_id = $1 and id = $2`, tenant, id)
 		return nil
 	})
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	v, _ := wasted.Found()
-	return v, nil
+	now, there := status.Found()
+	return !there || now != Queued && now != Running, now == Failed || now == Canceled, nil
 }

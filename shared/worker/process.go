@@ -32,6 +32,14 @@ func (s skip) Error() string { return "nothing to do: " + string(s) }
 // revoked, a task deleted. It is recorded as done.
 func Skip(reason string) error { return skip(reason) }
 
+type yield string
+
+func (y yield) Error() string { return "left to another attempt: " + string(y) }
+
+// Yield tells that another attempt at the same message has begun, which now
+// answers for it: nothing is recorded.
+func Yield(reason string) error { return yield(reason) }
+
 // Final reports whether trying again would change nothing: err is of [Skip] or
 // of [Permanent].
 func Final(err error) bool {
@@ -95,40 +103,53 @@ func (b *Base) process(ctx context.Context, got queue.Delivery, table map[string
 	if route, _ := b.registry.Route(e.Kind); !route.Exclusive {
 		return b.settle(ctx, d, guarded(ctx, handler, d))
 	}
-	grip, err := db.Take(ctx, b.DB, d.receipt, b.Config.Lease)
+	since := time.Now()
+	grip, hold, err := db.Take(ctx, b.DB, d.receipt, b.Config.Lease)
 	switch {
 	case err != nil:
 		return result{lost, err}
 	case grip != db.Held:
 		return result{repeated, nil}
 	}
-	return b.settle(ctx, d, b.alone(ctx, handler, d))
+	d.hold = hold
+	return b.settle(ctx, d, b.alone(ctx, handler, d, since))
 }
 
-// alone runs a handler while keeping the message its own. When the message
-// cannot be kept for a whole lease, the handler's context ends: another
-// instance may have begun.
-func (b *Base) alone(ctx context.Context, h Handler, d *delivered) error {
+// errLeaseLost ends the context of a handler whose message could not be kept.
+var errLeaseLost = errs.New(errs.Unavailable, "lease_lost", "The work could not be kept.")
+
+// alone runs a handler while keeping the message its own. When it cannot be
+// kept the handler's context ends, while a third of the lease is left for what
+// a handler still has to note: nobody else begins before the lease is over.
+// since is a moment before the lease began.
+func (b *Base) alone(ctx context.Context, h Handler, d *delivered, since time.Time) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	limit := b.Config.Lease * 2 / 3
+	end := time.AfterFunc(time.Until(since.Add(limit)), func() { cancel(errLeaseLost) })
+	defer end.Stop()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		beat := time.NewTicker(b.Config.Lease / 3)
 		defer beat.Stop()
-		kept := time.Now()
 		for {
 			select {
 			case <-beat.C:
-				err := db.Keep(ctx, b.DB, d.receipt, b.Config.Lease)
-				if err == nil {
-					kept = time.Now()
-				} else if time.Since(kept) > b.Config.Lease*2/3 {
-					cancel(errs.Wrap(err, errs.Unavailable, "lease_lost", "The work could not be kept."))
-					return
-				}
 			case <-ctx.Done():
 				return
+			}
+			// One that hangs ends with the context, and that with the lease.
+			at := time.Now()
+			switch grip, err := d.hold.Keep(ctx); {
+			case err != nil:
+			case grip == db.Held:
+				end.Reset(time.Until(at.Add(limit)))
+			case grip == db.Settled: // by the handler itself: nothing is left to keep
+				end.Stop()
+				return
+			default:
+				cancel(errLeaseLost)
 			}
 		}
 	}()
@@ -159,8 +180,12 @@ func (b *Base) settle(ctx context.Context, d *delivered, err error) result {
 	var (
 		nothing   skip
 		hopeless  permanent
+		others    yield
 		isSkipped = errors.As(err, &nothing)
 	)
+	if errors.As(err, &others) {
+		return result{repeated, err}
+	}
 	if err == nil || isSkipped {
 		if !d.recorded {
 			if fault := d.Once(ctx, nil); fault != nil {
@@ -172,7 +197,7 @@ func (b *Base) settle(ctx context.Context, d *delivered, err error) result {
 		}
 		return result{done, nil}
 	}
-	o := db.Outcome{Reason: reason(err), MaxAttempts: b.consumer.MaxAttempts, MaxAge: b.consumer.MaxAge}
+	o := db.Outcome{Hold: d.hold, Reason: reason(err), MaxAttempts: b.consumer.MaxAttempts, MaxAge: b.consumer.MaxAge}
 	verdict := retried
 	switch {
 	case errors.As(err, &hopeless):
@@ -187,12 +212,14 @@ func (b *Base) settle(ctx context.Context, d *delivered, err error) result {
 			o.Next = min(o.Next, backoff(b.consumer, d.Attempt)+b.Config.Timeout)
 		}
 	}
-	given, fault := db.Fail(ctx, b.DB, d.receipt, o)
+	fate, fault := db.Fail(ctx, b.DB, d.receipt, o)
 	switch {
 	case fault != nil:
 		return result{lost, errors.Join(err, fault)}
-	case given:
+	case fate == db.Closed:
 		return result{dead, err}
+	case fate == db.Gone:
+		return result{repeated, err}
 	}
 	return result{verdict, err}
 }

@@ -151,8 +151,8 @@ type Handler struct {
 }
 
 // On makes the handler of a kind. act returns nil when the work is done,
-// [Skip] when there is nothing to do any more, [Permanent] when trying again
-// is useless, an error of kind errs.Unavailable when a dependency is down, and
+// [Skip] when there is nothing to do any more, [Yield] when another attempt
+// does it, [Permanent] when trying again is useless, an error of kind errs.Unavailable when a dependency is down, and
 // any other error when the attempt failed.
 func On[T any](kind queue.Kind[T], act func(ctx context.Context, d Delivery[T]) error) Handler {
 	return Handler{kind.Kind, func(ctx context.Context, d *delivered) error {
@@ -172,6 +172,7 @@ type delivered struct {
 
 	db       *db.DB
 	receipt  db.Receipt
+	hold     *db.Hold // of exclusive work
 	recorded bool
 }
 

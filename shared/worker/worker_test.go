@@ -246,14 +246,18 @@ func TestEffectAndRecordTogether(t *testing.T) {
 // Exclusive work is done by one at a time, who keeps it as long as it lives.
 func TestExclusive(t *testing.T) {
 	f := setup(t)
-	f.Vars["JOB_LEASE"] = "600ms"
+	f.Vars["JOB_LEASE"] = "9s"
 	began, finish := make(chan struct{}, 8), make(chan struct{})
 	var runs atomic.Int64
 	h := f.open(t, "tester", worker.On(alone, func(ctx context.Context, d worker.Delivery[work]) error {
 		runs.Add(1)
 		began <- struct{}{}
-		<-finish
-		return say(ctx, d)
+		select {
+		case <-finish:
+			return say(ctx, d)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}))
 	m := alone.Message("", work{})
 	env := f.Enqueue(t, f.owner.TenantID, ids.Nil, m)
@@ -287,6 +291,65 @@ func TestExclusive(t *testing.T) {
 	f.Deliver(t, h, "tester", env, 1).Want(t, http.StatusOK)
 	if r := f.row(t, "outbox", orphan.ID); !r.Done {
 		t.Error("nobody succeeded the one who died")
+	}
+}
+
+// Exclusive work that cannot be kept ends before its lease does, however long
+// the database takes: nobody else begins beside it.
+func TestLeaseLost(t *testing.T) {
+	f := setup(t)
+	f.Vars["JOB_LEASE"] = "9s"
+	elsewhere := f.Database.Owner(t)
+	var mine bool
+	h := f.open(t, "tester", worker.On(alone, func(ctx context.Context, d worker.Delivery[work]) error {
+		tx, err := elsewhere.Begin(context.Background())
+		if err != nil {
+			return err
+		}
+		// Whoever prolongs the lease now waits for this lock.
+		if _, err := tx.Exec(context.Background(), `select 1 from app.outbox where id = '`+d.Envelope.ID.String()+`' for update`); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		f.Scan(t, `select running_until > clock_timestamp() from app.outbox where id = $1`, []any{d.Envelope.ID}, &mine)
+		return errors.Join(ctx.Err(), tx.Rollback(context.Background()))
+	}))
+	m := alone.Message("", work{})
+	env := f.Enqueue(t, f.owner.TenantID, ids.Nil, m)
+	if got := f.Deliver(t, h, "tester", env, 1).Want(t, http.StatusOK).String(t, "result"); got != "deferred" || !mine {
+		t.Errorf("the attempt was %s; the lease lasted to its end: %v", got, mine)
+	}
+	if r := f.row(t, "outbox", m.ID); r.Done || r.Dead || r.Attempts != 0 {
+		t.Errorf("the message is %+v", r)
+	}
+}
+
+// An attempt that another one has followed decides nothing any more, whatever
+// it comes to.
+func TestOvertaken(t *testing.T) {
+	f := setup(t)
+	for name, answer := range map[string]error{
+		"failed": errors.New("late"), "hopeless": worker.Permanent(errors.New("late")),
+		"down": errs.New(errs.Unavailable, "down", "Down."), "yielding": worker.Yield("it runs"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := f.open(t, "tester", worker.On(alone, func(_ context.Context, d worker.Delivery[work]) error {
+				// The other one's lease.
+				f.SQL(t, `update app.outbox set running_until = now() + interval '1 hour', lease_until = now() + interval '1 hour' where id = $1`, d.Envelope.ID)
+				return answer
+			}))
+			m := alone.Message("", work{})
+			env := f.Enqueue(t, f.owner.TenantID, ids.Nil, m)
+			if got := f.Deliver(t, h, "tester", env, 1).Want(t, http.StatusOK).String(t, "result"); got != "repeated" {
+				t.Errorf("the attempt was %s", got)
+			}
+			var held bool
+			f.Scan(t, `select running_until > now() + interval '50 minutes' from app.outbox where id = $1`, []any{m.ID}, &held)
+			if r := f.row(t, "outbox", m.ID); !held || r.Done || r.Dead || r.Attempts != 0 || r.Error != "" {
+				t.Errorf("the message is held: %v; %+v", held, r)
+			}
+		})
 	}
 }
 
