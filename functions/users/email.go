@@ -58,6 +58,10 @@ func (s *service) changeEmail(ctx context.Context, by identity.Caller, in *chang
 	if fault := identity.EmailFault(email); fault != "" {
 		return nil, errs.InvalidField("body.email", fault)
 	}
+	// A repeat is answered, however much of the budgets is left.
+	if err := db.Replayed(ctx, s.db, by.Principal); err != nil {
+		return nil, err
+	}
 	_, err := s.proofs.Proof(ctx, by.UserID.String(), by.SessionID.String(),
 		ratelimit.Bucket{Policy: ratelimit.Policy{Name: "email-change", Limit: s.cfg.EmailChanges, Window: time.Hour}, Key: by.UserID.String()},
 		ratelimit.Bucket{Policy: ratelimit.Policy{Name: "email-change-email", Limit: s.cfg.EmailChangeAddress, Window: time.Hour}, Key: ratelimit.AccountKey(email)})

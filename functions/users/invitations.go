@@ -179,6 +179,11 @@ type resendInvitationInput struct {
 }
 
 func (s *service) resendInvitation(ctx context.Context, by identity.Caller, in *resendInvitationInput) (*api.Item[Invitation], error) {
+	// A repeat is answered, however much of the budgets is left, and whatever
+	// became of the invitation.
+	if err := db.ReplayedTenant(ctx, s.db, by.Principal); err != nil {
+		return nil, err
+	}
 	// Whom it goes to is read first: a budget is charged outside of transactions.
 	before, err := s.getInvitation(ctx, by, &getInvitationInput{ByID: in.ByID})
 	if err != nil {

@@ -1,6 +1,7 @@
 package users_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/http"
@@ -393,6 +394,43 @@ func TestTrapT18InvitationLimits(t *testing.T) {
 		f.ask(t, f.Tenant(t), http.MethodPost, members, named("other-victim@example.com", "viewer"), "X-Request-Id", fmt.Sprint(i)).Want(t, http.StatusCreated)
 	}
 	f.invite(t, f.Tenant(t), "other-victim@example.com", "viewer").WantCode(t, http.StatusTooManyRequests, "too_many_attempts")
+}
+
+// TestRepeatsCostNothing: who repeats a request with its key is answered what the
+// first one was, also when that took the last of a budget; another request of
+// theirs is not.
+func TestRepeatsCostNothing(t *testing.T) {
+	t.Parallel()
+	e := functest.New(t)
+	for _, name := range []string{"INVITE_LIMIT_EMAIL_PER_DAY", "EMAIL_CHANGE_LIMIT_PER_HOUR", "EMAIL_CHANGE_LIMIT_EMAIL_PER_HOUR"} {
+		e.Vars[name] = "1"
+	}
+	f := &fixture{e, e.Open(t, users.Open), e.Tenant(t)}
+	f.equip(t, f.owner)
+	sent := f.invite(t, f.owner, "sent@example.com", "viewer").Want(t, http.StatusCreated).Header.Get("Location")
+	e.Redis.FlushAll()
+	for name, c := range map[string]struct {
+		path   string
+		body   any
+		status int
+	}{
+		"invite":       {members + "invite/", body{"email": "invited@example.com", "role": "viewer"}, http.StatusCreated},
+		"add":          {members, named("added@example.com", "viewer"), http.StatusCreated},
+		"resend":       {sent + "resend/", nil, http.StatusOK},
+		"change-email": {members + "me/email/", body{"email": "changed@example.com", "password": password}, http.StatusAccepted},
+	} {
+		ask := func(key string) functest.Response {
+			return f.ask(t, f.owner, http.MethodPost, c.path, c.body, "Idempotency-Key", key)
+		}
+		first := ask("first-"+name).Want(t, c.status)
+		for range 2 {
+			again := ask("first-"+name).Want(t, c.status)
+			if again.Header.Get("Idempotent-Replayed") != "true" || !bytes.Equal(again.Body, first.Body) {
+				t.Errorf("%s: a repeat is answered %s instead of %s", name, again.Body, first.Body)
+			}
+		}
+		ask("second-"+name).WantCode(t, http.StatusTooManyRequests, "too_many_attempts")
+	}
 }
 
 // TestInviteOnce: a request that is repeated makes one invitation and one mail.

@@ -126,6 +126,10 @@ func (s *service) offer(ctx context.Context, by identity.Caller, o offer, faults
 	if err := errs.InvalidFields(faults...); err != nil {
 		return o, err
 	}
+	// A repeat is answered, however much of the budgets is left.
+	if err := db.ReplayedTenant(ctx, s.db, by.Principal); err != nil {
+		return o, err
+	}
 	if err := s.chargeInvitation(ctx, by, o.email); err != nil {
 		return o, err
 	}
