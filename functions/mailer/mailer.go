@@ -9,7 +9,10 @@
 //
 // Sending is at least once, as SMTP is after the server's 250: a mailer that
 // dies between the answer and its own note sends again, under the same
-// Message-ID. A mail whose note was made is not sent again.
+// Message-ID. A mail whose note was made is not sent again. One attempt sends a
+// mail once, and no two run at a time (the kinds are exclusive), so there is one
+// copy more for each death in that gap and for each answer that did not come,
+// of which a message has four.
 //
 // A new mail is a function in letters.go that makes a letter, and its handler
 // in open.go; what it says is text there, how it looks is in templates.
@@ -104,8 +107,15 @@ func (s *service) send(ctx context.Context, e queue.Envelope, l letter) error {
 	} else if err != nil {
 		return err
 	}
+	// The server has it: that is noted though the time is up, or it would be sent
+	// again. A third of the lease is left then, and a little before the queue's.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	defer stop()
 	return s.noteSent(ctx, hash, e.ID)
 }
+
+// noteTime bounds the note that a mail was taken.
+const noteTime = 3 * time.Second
 
 // addressHash is what is kept of an address that mail goes to.
 func addressHash(address string) string {

@@ -1,15 +1,21 @@
 package mailer
 
 import (
+	"context"
+	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/identity"
 	"github.com/coditect/platform/shared/ids"
+	"github.com/coditect/platform/shared/mail"
 	"github.com/coditect/platform/shared/mail/link"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/queue"
@@ -25,11 +31,11 @@ type fixture struct {
 	ring    *secrets.Ring
 }
 
-func setup(t *testing.T) *fixture {
+func setup(t *testing.T, opts ...mailbox.Option) *fixture {
 	t.Helper()
 	t.Parallel()
 	e := functest.New(t)
-	box, err := mailbox.Open("127.0.0.1:0")
+	box, err := mailbox.Open("127.0.0.1:0", opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,3 +414,68 @@ func TestCap(t *testing.T) {
 		t.Errorf("%d mails an hour later", len(got))
 	}
 }
+
+// A mail whose answer never comes is sent as often as its message has attempts,
+// and no more: each may be a copy.
+func TestCopiesAreBounded(t *testing.T) {
+	f := setup(t, mailbox.WithTaken(func(conn net.Conn) { _ = conn.Close() }))
+	const to = "a@example.com"
+	who := f.Person(t)
+	id, _ := f.token(t, who.UserID, "verify_email", to, identity.EmailToken)
+	m := queue.MailVerification.Message("", queue.EmailToken{UserID: who.UserID, EmailTokenID: id})
+	env := f.Enqueue(t, ids.Nil, who.UserID, m)
+	for attempt, status := range []int{500, 500, 500, 200, 200} {
+		f.Deliver(t, f.handler, "mailer", env, attempt+1).Want(t, status)
+	}
+	got := f.box.Messages(to)
+	if len(got) != 4 {
+		t.Errorf("%d copies", len(got))
+	}
+	for _, c := range got {
+		if c.MessageID != got[0].MessageID {
+			t.Errorf("a copy has another name: %s, %s", c.MessageID, got[0].MessageID)
+		}
+	}
+	if _, dead, reason := f.state(t, "user_outbox", m.ID); !dead || !strings.Contains(reason, "did not say") {
+		t.Errorf("given up %v: %s", dead, reason)
+	}
+}
+
+// Time that ends with the server's answer costs no copy: what was taken is noted
+// all the same.
+func TestTakenIsNoted(t *testing.T) {
+	f := setup(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	cfg, err := config.Load[settings](config.Map(f.Vars))
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := config.Load[db.Config](config.Map(f.Vars))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := db.Open(access, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	sent := 0
+	s := &service{db: d, log: slog.New(slog.DiscardHandler), cfg: cfg, now: time.Now, sender: senderFunc(func(context.Context, mail.Message) error {
+		sent++
+		stop()
+		return nil
+	})}
+	l := letter{to: mail.Address{Address: "a@example.com"}, subject: "Hello", paragraphs: []string{"Hello"}}
+	e := queue.Envelope{ID: ids.New(), Kind: queue.MailTaskAssigned.Kind}
+	if err := s.send(ctx, e, l); err != nil {
+		t.Error(err)
+	}
+	if err := s.send(t.Context(), e, l); err != nil || sent != 1 {
+		t.Errorf("sent %d times: %v", sent, err)
+	}
+}
+
+type senderFunc func(context.Context, mail.Message) error
+
+func (f senderFunc) Send(ctx context.Context, m mail.Message) error { return f(ctx, m) }

@@ -65,6 +65,19 @@ func (r *Rejected) Error() string { return fmt.Sprintf("mail: rejected with %d: 
 // Unwrap gives the server's own words.
 func (r *Rejected) Unwrap() error { return r.cause }
 
+// Unanswered says that the server was given the whole message and did not say
+// whether it took it. Trying again may make another copy, so it is done a few
+// times only.
+type Unanswered struct{ cause error }
+
+// Error implements error. It is for logs and dead letters.
+func (u *Unanswered) Error() string {
+	return fmt.Sprintf("mail: the server did not say whether it took the message: %v", u.cause)
+}
+
+// Unwrap gives what broke off.
+func (u *Unanswered) Unwrap() error { return u.cause }
+
 // unavailable is a failure that time may mend.
 func unavailable(cause error) error {
 	return errs.Wrap(cause, errs.Unavailable, "mail_unavailable", "Mail cannot be sent at the moment.")

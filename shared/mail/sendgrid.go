@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -103,6 +105,12 @@ func (s *sendGrid) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
+	var said atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(w httptrace.WroteRequestInfo) {
+		if w.Err == nil {
+			said.Store(true)
+		}
+	}})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -110,7 +118,10 @@ func (s *sendGrid) Send(ctx context.Context, m Message) error {
 	req.Header.Set("Authorization", "Bearer "+s.key)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := s.client.Do(req)
-	if err != nil {
+	switch {
+	case err != nil && said.Load():
+		return &Unanswered{err}
+	case err != nil:
 		return unavailable(err)
 	}
 	defer resp.Body.Close()

@@ -87,3 +87,22 @@ func TestSendGridAnswers(t *testing.T) {
 		}
 	}
 }
+
+// A request that was heard and not answered may have made a mail; one that
+// nobody heard has not.
+func TestSendGridUnanswered(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		panic(http.ErrAbortHandler)
+	}))
+	s := sender(t, "sendgrid+http://SG.key@"+server.Listener.Addr().String(), "local")
+	var unknown *mail.Unanswered
+	if err := s.Send(t.Context(), message("a@example.com")); !errors.As(err, &unknown) {
+		t.Errorf("not answered: %v", err)
+	}
+	server.Close()
+	if err := s.Send(t.Context(), message("a@example.com")); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("not heard: %v", err)
+	}
+}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -15,6 +19,7 @@ import (
 type smtpSender struct {
 	host    string
 	options []gomail.Option
+	tls     *tls.Config // of a connection that has TLS from the start
 }
 
 // newSMTP speaks SMTP (RFC 5321). Unless the address says tls=none, a server
@@ -31,21 +36,23 @@ func newSMTP(u *url.URL, timeout time.Duration, trust *tls.Config) (Sender, erro
 			return nil, errors.New("mail: the port of MAIL_URL is not a number")
 		}
 	}
-	switch {
-	case implicit:
-		s.options = append(s.options, gomail.WithSSL())
-	case u.Query().Get("tls") == "none":
-		s.options = append(s.options, gomail.WithTLSPolicy(gomail.NoTLS))
-	default:
-		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSMandatory))
-	}
-	s.options = append(s.options, gomail.WithPort(port))
 	settings := &tls.Config{MinVersion: tls.VersionTLS12}
 	if trust != nil {
 		settings = trust.Clone()
 	}
 	settings.ServerName = s.host
-	s.options = append(s.options, gomail.WithTLSConfig(settings))
+	switch {
+	case implicit:
+		// The connection is ours to make (see line), and has TLS before go-mail sees
+		// it, which then asks for nothing more.
+		s.tls = settings
+		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
+	case u.Query().Get("tls") == "none":
+		s.options = append(s.options, gomail.WithTLSPolicy(gomail.NoTLS))
+	default:
+		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+	}
+	s.options = append(s.options, gomail.WithPort(port), gomail.WithTLSConfig(settings))
 	if u.User != nil {
 		password, _ := u.User.Password()
 		s.options = append(s.options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
@@ -76,7 +83,9 @@ func (s *smtpSender) Send(ctx context.Context, m Message) error {
 	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
 	msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
 
-	client, err := gomail.NewClient(s.host, s.options...)
+	l := &line{ctx: ctx, stop: func() bool { return true }}
+	defer l.hangUp()
+	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithDialContextFunc(l.dialer(s.tls)))...)
 	if err != nil {
 		return err
 	}
@@ -85,14 +94,89 @@ func (s *smtpSender) Send(ctx context.Context, m Message) error {
 		// What fails after the server's 250 is the farewell.
 		return nil
 	}
-	return meaning(err)
+	return meaning(err, l.broken.Load())
+}
+
+// patience is how long an answer may take when there is no time left.
+const patience = 3 * time.Second
+
+// line is the connection of one sending. When the time for it is over nothing
+// more is said: what a server did not hear to its end it has not taken. An answer
+// that is awaited then may still come, for a moment, since without it nobody
+// knows whether there is one mail or none.
+type line struct {
+	net.Conn
+	ctx    context.Context //nolint:containedctx // the sending's, as long as it lasts
+	broken atomic.Bool     // something could not be said
+
+	mu   sync.Mutex
+	end  time.Time
+	stop func() bool
+}
+
+func (l *line) dialer(settings *tls.Config) gomail.DialContextFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		var err error
+		if l.Conn, err = (&net.Dialer{}).DialContext(ctx, network, address); err != nil {
+			return nil, err
+		}
+		l.stop = context.AfterFunc(l.ctx, l.over)
+		if settings == nil {
+			return l, nil
+		}
+		secure := tls.Client(l, settings)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, err
+		}
+		return secure, nil
+	}
+}
+
+// hangUp ends the connection, also one that could not take leave.
+func (l *line) hangUp() {
+	l.stop()
+	if l.Conn != nil {
+		_ = l.Conn.Close()
+	}
+}
+
+func (l *line) over() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end = time.Now().Add(patience)
+	_ = l.Conn.SetDeadline(l.end)
+}
+
+// SetDeadline implements net.Conn.
+func (l *line) SetDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.end.IsZero() && t.After(l.end) {
+		t = l.end
+	}
+	return l.Conn.SetDeadline(t)
+}
+
+// Write implements net.Conn.
+func (l *line) Write(b []byte) (n int, err error) {
+	if err = context.Cause(l.ctx); err == nil {
+		n, err = l.Conn.Write(b)
+	}
+	if err != nil {
+		l.broken.Store(true)
+	}
+	return n, err
 }
 
 // meaning sorts an SMTP failure. Whatever is not the server's final word on
 // this message is temporary: a refused password or a missing STARTTLS is the
-// operator's to mend, and mail waits for that.
-func meaning(err error) error {
+// operator's to mend, and mail waits for that. unsaid tells that the server did
+// not hear everything.
+func meaning(err error, unsaid bool) error {
 	var refused *gomail.SendError
+	if errors.As(err, &refused) && refused.Reason == gomail.ErrSMTPDataClose && refused.ErrorCode() == 0 && !unsaid {
+		return &Unanswered{err}
+	}
 	if !errors.As(err, &refused) || refused.ErrorCode() < 500 {
 		return unavailable(err)
 	}

@@ -1,7 +1,9 @@
 package mail_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,8 +11,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"math/big"
 	"net"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +128,121 @@ func TestSMTPAnswers(t *testing.T) {
 	_ = nobody.Close()
 	if err := sender(t, "smtp://"+addr+"?tls=none", "local").Send(t.Context(), message("a@example.com")); errs.KindOf(err) != errs.Unavailable {
 		t.Errorf("nobody listens: %v", err)
+	}
+}
+
+// Whether a message was taken is known, or said not to be: also when the time is
+// up in the middle of it.
+func TestUnanswered(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		taken func(conn net.Conn, stop func()) // as the server has the message
+		mails int
+		want  func(error) bool
+	}{
+		"the connection ends": {func(conn net.Conn, _ func()) { _ = conn.Close() }, 1, func(err error) bool {
+			var unknown *mail.Unanswered
+			return errors.As(err, &unknown) && unknown.Unwrap() != nil && errs.KindOf(err) != errs.Unavailable
+		}},
+		"the time ends before the answer": {func(_ net.Conn, stop func()) { stop() }, 1, func(err error) bool { return err == nil }},
+		"the time was over":               {nil, 0, func(err error) bool { return errs.KindOf(err) == errs.Unavailable }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			if c.taken == nil {
+				stop()
+			}
+			b := box(t, mailbox.WithTaken(func(conn net.Conn) { c.taken(conn, stop) }))
+			if err := sender(t, b.URL(), "local").Send(ctx, message("a@example.com")); !c.want(err) {
+				t.Errorf("sent with %v", err)
+			}
+			if n := len(b.Messages("")); n != c.mails {
+				t.Errorf("%d mails", n)
+			}
+		})
+	}
+}
+
+// The time is up when the server wants to hear the message, which it then does
+// not have: nothing is half said.
+func TestUnsaid(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	heard := make(chan string, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := textproto.NewReader(bufio.NewReader(conn))
+		for answer := "220 here"; ; {
+			_, _ = conn.Write([]byte(answer + "\r\n"))
+			if strings.HasPrefix(answer, "354") {
+				break
+			}
+			line, err := r.ReadLine()
+			if err != nil {
+				break
+			}
+			if answer = "250 yes"; line == "DATA" {
+				stop()
+				answer = "354 go on"
+			}
+		}
+		rest, _ := io.ReadAll(r.R)
+		heard <- string(rest)
+	}()
+	if err := sender(t, "smtp://"+l.Addr().String()+"?tls=none", "local").Send(ctx, message("a@example.com")); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("sent with %v", err)
+	}
+	if text := <-heard; text != "" {
+		t.Errorf("the server heard %q", text)
+	}
+}
+
+// A connection with TLS from the start is one that logs in as well.
+func TestImplicitTLS(t *testing.T) {
+	t.Parallel()
+	cert, pool := certificate(t)
+	b := box(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				up, err := net.Dial("tcp", b.Addr())
+				if err != nil {
+					return
+				}
+				defer up.Close()
+				go func() { _, _ = io.Copy(up, conn) }()
+				_, _ = io.Copy(conn, up)
+			}()
+		}
+	}()
+	trusted := mail.WithTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12})
+	if err := sender(t, "smtps://"+l.Addr().String(), "production", trusted).Send(t.Context(), message("a@example.com")); err != nil {
+		t.Error(err)
+	}
+	if n := len(b.Messages("a@example.com")); n != 1 {
+		t.Errorf("%d messages by implicit TLS", n)
 	}
 }
 

@@ -50,6 +50,7 @@ type Box struct {
 	fault Fault
 	only  string // the one recipient the fault is for; empty is all
 	delay time.Duration
+	taken func(net.Conn)
 }
 
 type options struct {
@@ -57,6 +58,8 @@ type options struct {
 	keep int
 	log  *slog.Logger
 	conf func(*smtp.Server)
+
+	taken func(net.Conn)
 }
 
 // An Option changes a Box from the ordinary.
@@ -75,6 +78,10 @@ func WithLog(log *slog.Logger) Option { return func(o *options) { o.log = log } 
 // WithServer changes the SMTP server before it starts: its TLS, for tests.
 func WithServer(change func(*smtp.Server)) Option { return func(o *options) { o.conf = change } }
 
+// WithTaken calls fn after each message was taken and before its sender is told,
+// with the sender's connection: for tests of what happens in between.
+func WithTaken(fn func(net.Conn)) Option { return func(o *options) { o.taken = fn } }
+
 // Open listens on addr ("127.0.0.1:0" takes any port) and serves until
 // [Box.Close].
 func Open(addr string, opts ...Option) (*Box, error) {
@@ -90,7 +97,7 @@ func Open(addr string, opts ...Option) (*Box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mailbox: %w", err)
 	}
-	b := &Box{store: kept, listener: listener, addr: listener.Addr().String(), done: make(chan error, 1), delay: 3 * time.Second}
+	b := &Box{store: kept, listener: listener, addr: listener.Addr().String(), done: make(chan error, 1), delay: 3 * time.Second, taken: o.taken}
 	b.server = smtp.NewServer(smtp.BackendFunc(b.session))
 	b.server.Domain = "localhost"
 	b.server.MaxMessageBytes = maxMessage
@@ -144,12 +151,13 @@ func (b *Box) session(c *smtp.Conn) (smtp.Session, error) {
 		_ = c.Conn().Close()
 		return nil, &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "down"}
 	}
-	return &session{box: b}, nil
+	return &session{box: b, conn: c.Conn()}, nil
 }
 
 // session is one client's.
 type session struct {
 	box  *Box
+	conn net.Conn
 	from string
 	to   []string
 }
@@ -184,7 +192,11 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return s.box.store.add(s.from, s.to, raw)
+	err = s.box.store.add(s.from, s.to, raw)
+	if err == nil && s.box.taken != nil {
+		s.box.taken(s.conn)
+	}
+	return err
 }
 
 // Reset implements smtp.Session.
