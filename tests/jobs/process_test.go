@@ -120,10 +120,12 @@ func (o *output) text() string {
 }
 
 // until asks again and again until yes says so, for a minute at most.
-func until(yes func() bool) error {
+func until(yes func() bool) error { return within(time.Now().Add(patience), yes) }
+
+func within(deadline time.Time, yes func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !yes(); <-tick.C {
+	for ; !yes(); <-tick.C {
 		if time.Now().After(deadline) {
 			return errTooLate
 		}
@@ -131,7 +133,13 @@ func until(yes func() bool) error {
 	return nil
 }
 
-// patience is within what time all work is resumed and done.
-const patience = time.Minute
+const (
+	// patience is within what time after a kill all work is resumed and done.
+	patience = time.Minute
+	// arrival is within what time the moment to kill comes. Nothing is promised
+	// about that: the processes have to be there first, on a machine that may be
+	// full.
+	arrival = 3 * time.Minute
+)
 
 var errTooLate = errors.New("not within a minute")

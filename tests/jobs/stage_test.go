@@ -95,7 +95,7 @@ func newStage(t *testing.T, at point) *stage {
 		Env: e, t: t, owner: e.Tenant(t), point: at, processes: map[string]*process{}, fronts: map[string]*httpProxy{},
 		broken: filepath.Join(t.TempDir(), "broken"),
 	}
-	short := map[string]string{"RELAY_LEASE": "3s", "JOB_LEASE": "2s", "RELAY_POLL": "200ms", "RELAY_PAUSE": "300ms", "JOB_TIMEOUT": "5s"}
+	short := map[string]string{"RELAY_LEASE": "5s", "JOB_LEASE": "5s", "RELAY_POLL": "200ms", "RELAY_PAUSE": "300ms", "JOB_TIMEOUT": "15s"}
 	if at.production {
 		short = nil
 	}
@@ -246,27 +246,31 @@ func (s *stage) leave(m outbox.Message) queue.Envelope {
 	return s.Enqueue(s.t, s.owner.TenantID, ids.Nil, m)
 }
 
-// wait waits until everything in the outboxes is done and, if the test has a
-// point, it was reached. It tells how long that took since then.
+// wait waits until the test's point was reached, if it has one, and from then on
+// until everything in the outboxes is done. It tells how long that took.
 func (s *stage) wait() time.Duration {
 	s.t.Helper()
 	began := time.Now()
-	err := until(func() bool { return s.open() == 0 && (len(s.point.sees) == 0 || s.fired.Load() != nil) })
+	if len(s.point.sees) > 0 {
+		if err := within(began.Add(arrival), func() bool { return s.fired.Load() != nil }); err != nil {
+			s.t.Fatalf("the moment did not come within %s", arrival)
+		}
+		began = *s.fired.Load()
+	}
+	err := within(began.Add(patience), func() bool { return s.open() == 0 })
 	if err != nil {
 		var rows string
 		s.Scan(s.t, `select coalesce(json_agg(o)::text, '') from (select kind, attempts, handovers, done_at, dead_at, lease_until, running_until, last_error from app.outbox
 			where done_at is null) o`, nil, &rows)
 		s.t.Fatalf("%v: reached %v, open %s", err, s.fired.Load(), rows)
 	}
-	if at := s.fired.Load(); at != nil {
-		began = *at
-	}
+	took := time.Since(began)
 	var dead int
 	s.Scan(s.t, `select (select count(*) from app.outbox where dead_at is not null) + (select count(*) from app.user_outbox where dead_at is not null)`, nil, &dead)
 	if dead != 0 {
 		s.t.Errorf("%d dead letters", dead)
 	}
-	return time.Since(began)
+	return took
 }
 
 // open counts the messages that are not done.
