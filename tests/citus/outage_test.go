@@ -85,8 +85,12 @@ func kill(t *testing.T, n dbtest.Node) {
 		Scan(&data, &config, &bin); err != nil {
 		t.Fatal(err)
 	}
-	// Started again until it is up: what the dead server's children held is freed one by one.
-	script := fmt.Sprintf(`kill -9 $(head -n 1 "%[1]s/postmaster.pid"); sleep %[4]d; for i in 1 2 3 4 5 6 7 8 9; do
+	// With its children, as a machine that dies takes them along: a backend that
+	// outlives the server by a moment still answers. It is stopped first, so that
+	// it makes no more of them. Started again until it is up: what they held is
+	// freed one by one.
+	script := fmt.Sprintf(`server=$(head -n 1 "%[1]s/postmaster.pid"); kill -STOP $server
+		kill -9 $server $(grep -l "^PPid:[[:space:]]*$server$" /proc/[0-9]*/status | cut -d / -f 3); sleep %[4]d; for i in 1 2 3 4 5 6 7 8 9; do
 		"%[3]s/pg_ctl" -D "%[1]s" -o "-c config_file=%[2]s" -l "%[1]s/restarted.log" -w start && break; sleep 1; done`, data, config, bin, int(down.Seconds()))
 	var program string
 	if err := c.QueryRow(t.Context(), `select format('copy (select 1) to program %L', 'cat >/dev/null; setsid nohup sh -c ' || quote_literal($1::text) || ' >/dev/null 2>&1 &')`, script).Scan(&program); err != nil {
