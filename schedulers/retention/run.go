@@ -49,7 +49,7 @@ type source struct {
 // ids.
 func (s *service) each(ctx context.Context, run *schedule.Run, from source, do func(ctx context.Context, owner string) error) error {
 	after := map[string]string{"uuid": "00000000-0000-0000-0000-000000000000", "text": ""}[from.kind]
-	query := `select distinct x.` + from.owner + `::text, x.` + from.owner + ` from app.` + from.table + ` x
+	query := `select distinct x.` + from.owner + `::text as owner, x.` + from.owner + ` from app.` + from.table + ` x
 		where ` + from.condition + ` and x.` + from.owner + ` > $2::` + from.kind + ` order by x.` + from.owner + ` limit $3`
 	var faults []error
 	for {
