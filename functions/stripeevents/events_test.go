@@ -171,9 +171,20 @@ func TestTrapT23Refused(t *testing.T) {
 	// Another organization's customer.
 	stranger := f.Enqueue(t, other.TenantID, ids.Nil, queue.BillingEvent.Message("", queue.StripeEvent{EventID: d.ID}))
 	m := f.store(t, who, d)
+	// It came before anybody had claimed the customer.
+	f.SQL(t, `update app.stripe_events set tenant_id = null`)
+	whose := func(want string) {
+		t.Helper()
+		var of string
+		f.Scan(t, `select coalesce(tenant_id::text, '') from app.stripe_events where event_id = $1`, []any{d.ID}, &of)
+		if of != want {
+			t.Errorf("the event is said to be of %q, not of %q", of, want)
+		}
+	}
 	if got := f.deliver(t, stranger).Want(t, http.StatusOK); got.String(t, "result") != "dead" || f.standing(t, other).Status != "active" || f.standing(t, other).Plan != "free" {
 		t.Errorf("%s", got.Body)
 	}
+	whose("")
 	f.SQL(t, `update app.stripe_events set status = 'received'`)
 	// A customer whose metadata say that they are somebody else's.
 	if _, err := f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{Metadata: map[string]string{payment.MetaTenant: other.TenantID.String()}}); err != nil {
@@ -182,6 +193,7 @@ func TestTrapT23Refused(t *testing.T) {
 	if got := f.deliver(t, m).Want(t, http.StatusOK); got.String(t, "result") != "dead" || f.eventStatus(t, d.ID) != "failed" || f.standing(t, who).Plan != "free" {
 		t.Errorf("%s, event %s", got.Body, f.eventStatus(t, d.ID))
 	}
+	whose(who.TenantID.String())
 	if _, err := f.stripe.API.Customers.Update(who.customer, &api.CustomerParams{Metadata: map[string]string{payment.MetaTenant: who.TenantID.String()}}); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/identity"
+	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/payment"
 	"github.com/coditect/platform/shared/queue"
 	"github.com/coditect/platform/shared/worker"
@@ -56,19 +57,24 @@ func (s *service) event(ctx context.Context, d worker.Delivery[queue.StripeEvent
 		return worker.Skip("the event is done")
 	}
 	err = s.follow(ctx, d, d.Envelope, e.customer, e.invoice())
+	of := d.Envelope.TenantID
+	if errors.Is(err, errStranger) {
+		of = ids.Nil // it is not known whose it is
+	}
 	if err == nil {
-		return s.settle(ctx, id, "processed", "")
+		return s.settle(ctx, id, of, "processed", "")
 	}
 	if hopeless, _ := given(err); hopeless {
-		return errors.Join(err, s.settle(ctx, id, "failed", err.Error()))
+		return errors.Join(err, s.settle(ctx, id, of, "failed", err.Error()))
 	}
 	return err
 }
 
-// settle notes what became of an event.
-func (s *service) settle(ctx context.Context, id, status, why string) error {
+// settle notes what became of an event, and whose it is: where its customer was
+// claimed after it came, nobody knew. It goes with its organization.
+func (s *service) settle(ctx context.Context, id string, of ids.ID, status, why string) error {
 	s.at("applied")
-	return db.Keyed(ctx, s.db, id, func(tx *db.Tx) error { settleEvent(tx, id, status, why); return nil })
+	return db.Keyed(ctx, s.db, id, func(tx *db.Tx) error { settleEvent(tx, id, of, status, why); return nil })
 }
 
 // given tells whether an error is for good.

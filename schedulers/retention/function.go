@@ -8,8 +8,9 @@
 //     expired. (store_work.go)
 //   - accounts, 30 days after they were closed. (store_people.go)
 //   - what served its purpose: keys of repeated requests, links of mails,
-//     sessions that ended, messages that were done or given up, and, where a
-//     horizon is set, old activity. (store_rules.go)
+//     sessions that ended, messages that were done or given up, what Stripe told
+//     and was done, usage of years ago, and, where a horizon is set, old
+//     activity. (store_rules.go)
 //
 // Everything is done in small batches, each in a statement that names its owner
 // and goes to one shard. An object goes before the row that names it, and the
@@ -56,6 +57,12 @@ type Config struct {
 	// Processed is how long it is known that a message was processed. No queue
 	// may deliver one after it: see Validate.
 	Processed time.Duration `env:"RETENTION_PROCESSED" envDefault:"1080h"`
+	// Events is how long what Stripe told is kept after it came, when it is done
+	// or nobody's. Those that failed for an organization wait for a person.
+	Events time.Duration `env:"RETENTION_EVENTS" envDefault:"2160h"`
+	// Usage is how long the requests of a day, what was reported of it and the
+	// warnings of a month are kept: 25 months. Storage is the sum of all its rows.
+	Usage time.Duration `env:"RETENTION_USAGE" envDefault:"18240h"`
 	// Activity is how long activity is kept; 0 is for ever.
 	Activity time.Duration `env:"RETENTION_ACTIVITY" envDefault:"0"`
 	// Batch is how many rows a statement erases at most.
@@ -66,6 +73,14 @@ type Config struct {
 // Tasks both at most 31 days. Sources: docs.cloud.google.com/pubsub/docs/subscription-properties,
 // docs.cloud.google.com/tasks/docs/quotas.
 const longestDelivery = 31 * 24 * time.Hour
+
+// longestListed is how long Stripe lists an event, and can be told to send it
+// again; longestReported how long it takes usage of a day. Sources:
+// docs.stripe.com/api/events, docs.stripe.com/api/billing/meter-event.
+const (
+	longestListed   = 30 * 24 * time.Hour
+	longestReported = 35 * 24 * time.Hour
+)
 
 // Validate refuses times that would erase what is still needed.
 func (c Config) Validate() error {
@@ -80,6 +95,12 @@ func (c Config) Validate() error {
 	}
 	if c.Processed <= longestDelivery || c.Processed <= c.Messages {
 		faults = append(faults, config.Invalid("RETENTION_PROCESSED", "must be longer than 31 days, for which queues may deliver a message again, and than RETENTION_MESSAGES"))
+	}
+	if c.Events <= longestListed {
+		faults = append(faults, config.Invalid("RETENTION_EVENTS", "must be longer than the 30 days for which Stripe can send an event again"))
+	}
+	if c.Usage <= longestReported+31*24*time.Hour {
+		faults = append(faults, config.Invalid("RETENTION_USAGE", "must be longer than 66 days: a month, and the 35 days for which Stripe takes what was used"))
 	}
 	if c.Activity != 0 && c.Activity < 30*24*time.Hour {
 		faults = append(faults, config.Invalid("RETENTION_ACTIVITY", "must be 30 days at least, or 0 for ever"))

@@ -402,6 +402,9 @@ func TestRules(t *testing.T) {
 		"user_processed":        {`insert into app.user_processed (user_id, consumer, message_id, processed_at) values ($1, 'c', $2, now() - interval '%s')`, user, []string{"46 days"}, []string{"44 days"}},
 		"activity":              {`insert into app.activity (tenant_id, id, action, model, object_id, created_at) values ($1, $2, 'x', 'x', $2, now() - interval '%s')`, tenant, []string{"366 days"}, []string{"364 days"}},
 		"user_events":           {`insert into app.user_events (user_id, id, action, created_at) values ($1, $2, 'x', now() - interval '%s')`, user, []string{"366 days"}, []string{"364 days"}},
+		"usage_records":         {`insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, 'api_requests', (now() at time zone 'utc' - interval '%s')::date, 1)`, tenant, []string{"761 days"}, []string{"759 days"}},
+		"usage_reports":         {`insert into app.usage_reports (tenant_id, metric, day, seq, identifier, customer_id, quantity, state) values ($1, 'storage_gb', (now() at time zone 'utc' - interval '%s')::date, ('x' || substr(md5($2::uuid::text), 1, 7))::bit(28)::int, 'i', 'cus_a', 1, 'matched')`, tenant, []string{"761 days"}, []string{"759 days"}},
+		"usage_warnings":        {`insert into app.usage_warnings (tenant_id, metric, period, threshold, plan, quantity, allowed) values ($1, 'api_requests', (now() at time zone 'utc' - interval '%s')::date, 50, left($2::uuid::text, 8), 1, 2) on conflict do nothing`, tenant, []string{"761 days"}, []string{"759 days"}},
 	} {
 		for _, age := range slices.Concat(c.due, c.due, c.due, c.kept) {
 			f.SQL(t, fmt.Sprintf(c.insert, age), c.owner, ids.New())
@@ -414,14 +417,58 @@ func TestRules(t *testing.T) {
 	f.SQL(t, `insert into app.outbox (tenant_id, id, kind, dead_at) values ($1, $2, 'x', now() - interval '60 days')`, tenant, dead)
 	f.SQL(t, `insert into app.processed_messages (tenant_id, consumer, message_id, processed_at) values ($1, 'c', $2, now() - interval '60 days')`, tenant, dead)
 	f.SQL(t, `insert into app.host_claims (host, kind, tenant_id, held_until) values ('held', 'subdomain', $1, now() - interval '1 minute'), ('holding', 'subdomain', $1, now() + interval '1 minute')`, tenant)
+	f.SQL(t, `insert into app.usage_reports (tenant_id, metric, day, seq, identifier, customer_id, quantity, state) values
+		($1, 'api_requests', current_date - 761, 1, 'a', 'cus_a', 1, 'differs'), ($1, 'api_requests', current_date - 761, 2, 'b', 'cus_a', 1, 'failed')`, tenant)
+	f.SQL(t, `insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, 'storage_bytes', current_date - 1000, 1)`, tenant, ids.New())
 	f.run(t).Want(t, http.StatusOK)
 	for name, want := range map[string]int{
+		"usage_records": 2, "usage_reports": 3, "usage_warnings": 1,
 		"idempotency_keys": 1, "user_idempotency_keys": 1, "email_tokens": 2, "sessions": 2, "outbox": 3, "user_outbox": 1,
 		"processed_messages": 2, "user_processed": 1, "activity": 1, "user_events": 1, "host_claims": 2,
 	} {
 		if n := f.count(t, `select count(*) from app.`+name); n != want {
 			t.Errorf("%d rows of app.%s are left, want %d", n, name, want)
 		}
+	}
+}
+
+// Events of Stripe go when they are done or nobody's, many at a time; those that
+// wait for a person, or to be looked at, stay however old they are.
+func TestEvents(t *testing.T) {
+	f := setup(t)
+	who := f.Tenant(t)
+	event := func(id, status string, days int, of any) {
+		f.SQL(t, `insert into app.stripe_events (event_id, type, customer_id, status, payload, created_at, received_at, tenant_id)
+			values ($1, 'x', 'cus_a', $2, '{}', now() - make_interval(days => $3) - interval '1 hour', now() - make_interval(days => $3), $4)`, id, status, days, of)
+	}
+	for i := range 5 { // more than a batch
+		event(fmt.Sprint("evt_done_", i), "processed", 91+i, who.TenantID)
+		event(fmt.Sprint("evt_ignored_", i), "ignored", 91+i, nil)
+		event(fmt.Sprint("evt_stranger_", i), "failed", 91+i, nil)
+	}
+	kept := []string{"evt_ignored_young", "evt_open", "evt_stranger_young", "evt_waits_for_a_person", "evt_young"}
+	event("evt_young", "processed", 89, who.TenantID)
+	event("evt_ignored_young", "ignored", 89, nil)
+	event("evt_stranger_young", "failed", 89, nil)
+	event("evt_waits_for_a_person", "failed", 500, who.TenantID)
+	event("evt_open", "received", 500, nil)
+	left := func() (ids []string) {
+		f.Scan(t, `select array_agg(event_id order by event_id) from app.stripe_events`, nil, &ids)
+		return ids
+	}
+	f.SQL(t, `revoke delete on app.stripe_events from coditect_system`)
+	f.run(t).Want(t, http.StatusInternalServerError)
+	if n := len(left()); n != 20 {
+		t.Errorf("%d events are left by a run that could erase none", n)
+	}
+	f.SQL(t, `grant delete on app.stripe_events to coditect_system`)
+	f.run(t).Want(t, http.StatusOK)
+	if got := left(); !slices.Equal(got, kept) {
+		t.Errorf("%v are left, want %v", got, kept)
+	}
+	f.run(t).Want(t, http.StatusOK)
+	if got := left(); !slices.Equal(got, kept) {
+		t.Errorf("%v are left by another run", got)
 	}
 }
 
@@ -452,7 +499,7 @@ func TestTimeIsUp(t *testing.T) {
 func TestConfigRefuses(t *testing.T) {
 	f := setup(t)
 	for name, value := range map[string]string{
-		"RETENTION_DELETED": "1h", "RETENTION_PROCESSED": "700h", "RETENTION_MESSAGES": "1100h", "RETENTION_ACTIVITY": "1h", "RETENTION_BATCH": "0", "OBJECTS_URL": "ftp://x", "DATABASE_URL": "",
+		"RETENTION_DELETED": "1h", "RETENTION_PROCESSED": "700h", "RETENTION_MESSAGES": "1100h", "RETENTION_ACTIVITY": "1h", "RETENTION_EVENTS": "720h", "RETENTION_USAGE": "1584h", "RETENTION_BATCH": "0", "OBJECTS_URL": "ftp://x", "DATABASE_URL": "",
 	} {
 		vars := maps.Clone(f.Vars)
 		vars[name] = value

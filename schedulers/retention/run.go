@@ -15,7 +15,7 @@ import (
 // run goes through all that may be due. A part that fails keeps no other from
 // its turn; a run whose time is up stops and is called again.
 func (s *service) run(ctx context.Context, run *schedule.Run) error {
-	parts := []func(context.Context, *schedule.Run) error{s.eraseTenants, s.erasePeople, s.eraseUploads, s.eraseWork, s.eraseFiles, s.freeHosts}
+	parts := []func(context.Context, *schedule.Run) error{s.eraseTenants, s.erasePeople, s.eraseUploads, s.eraseWork, s.eraseFiles, s.freeHosts, s.eraseEvents}
 	for _, r := range s.rules() {
 		parts = append(parts, func(ctx context.Context, run *schedule.Run) error { return s.apply(ctx, run, r) })
 	}

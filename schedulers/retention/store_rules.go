@@ -40,6 +40,10 @@ func (s *service) rules() []rule {
 		{"processed", "processed_messages", tenant, "uuid", "consumer, message_id", forgotten + `outbox m where m.tenant_id = x.tenant_id and m.id = x.message_id)`, s.cfg.Processed},
 		{"processed", "user_processed", user, "uuid", "consumer, message_id", forgotten + `user_outbox m where m.user_id = x.user_id and m.id = x.message_id)`, s.cfg.Processed},
 		{"mail log", "mail_sends", "address_hash", "text", "message_id", `x.created_at < $1`, s.cfg.Processed},
+		// What Stripe and we do not agree about stays for a person.
+		{"usage", "usage_reports", tenant, "uuid", "metric, day, seq", `x.state = 'matched' and x.day < ($1::timestamptz at time zone 'utc')::date`, s.cfg.Usage},
+		{"usage", "usage_records", tenant, "uuid", "id", `x.metric = 'api_requests' and x.day < ($1::timestamptz at time zone 'utc')::date`, s.cfg.Usage},
+		{"usage", "usage_warnings", tenant, "uuid", "metric, period, threshold", `x.period < ($1::timestamptz at time zone 'utc')::date`, s.cfg.Usage},
 	}
 	if s.cfg.Activity > 0 {
 		all = append(all,
@@ -60,6 +64,16 @@ func (s *service) apply(ctx context.Context, run *schedule.Run, r rule) error {
 	return s.each(ctx, run, from, func(ctx context.Context, owner string) error {
 		return s.drain(ctx, run, r.name, sql, before, owner, s.cfg.Batch)
 	})
+}
+
+// eraseEvents erases what Stripe told that is done, and what nobody here was
+// found for. Each event is spread by its own id and belongs to nobody before it
+// is done, so that a batch is of all of them, the oldest first. One that is
+// replayed meanwhile is looked at again before it goes.
+func (s *service) eraseEvents(ctx context.Context, run *schedule.Run) error {
+	const over = `(x.status in ('processed', 'ignored') or x.status = 'failed' and x.tenant_id is null) and x.received_at < $1`
+	return s.drain(ctx, run, "events of Stripe", `delete from app.stripe_events x where `+over+` and x.event_id in (
+		select x.event_id from app.stripe_events x where `+over+` order by x.received_at limit $2)`, run.Now.Add(-s.cfg.Events), s.cfg.Batch)
 }
 
 // freeHosts ends the holds on hosts that ran out. They are few, and spread by
