@@ -111,7 +111,7 @@ func useInvitation(tx *db.Tx, a arrival) {
 		on conflict (tenant_id, user_id) do update
 		   set email = excluded.email, first_name = excluded.first_name, last_name = excluded.last_name, role = excluded.role,
 		       custom_role_id = excluded.custom_role_id, is_active = true, joined_at = excluded.joined_at, left_at = null,
-		       version = m.version + 1, updated_at = now()`,
+		       version = m.version + 1, updated_at = excluded.updated_at`,
 		tx.Tenant(), a.token.ID, tx.User(), a.firstName, a.lastName)
 }
 
@@ -119,7 +119,7 @@ func useInvitation(tx *db.Tx, a arrival) {
 func joinTenant(tx *db.Tx) {
 	db.Exec(tx, `
 		insert into app.user_tenants as t (user_id, tenant_id) values ($1, $2)
-		on conflict (user_id, tenant_id) do update set joined_at = now(), left_at = null, updated_at = now()`, tx.User(), tx.Tenant())
+		on conflict (user_id, tenant_id) do update set joined_at = excluded.joined_at, left_at = null, updated_at = excluded.updated_at`, tx.User(), tx.Tenant())
 }
 
 // requireUnverified breaks the transaction when the account is not any more

@@ -93,7 +93,7 @@ func upsertInvoice(tx *db.Tx, id ids.ID, v Invoice) {
 		values ($1, $2, $3, nullif($4, ''), $5, $6, $7, $8, nullif($9, ''), nullif($10, ''), $11, $12, $13, $14, $15, $16)
 		on conflict (tenant_id, stripe_invoice_id) do update set number = excluded.number, status = excluded.status, amount_due = excluded.amount_due,
 		       amount_paid = excluded.amount_paid, hosted_url = excluded.hosted_url, pdf_url = excluded.pdf_url, issued_at = excluded.issued_at,
-		       paid_at = excluded.paid_at, attempt_count = excluded.attempt_count, version = app.invoices.version + 1, updated_at = now()`,
+		       paid_at = excluded.paid_at, attempt_count = excluded.attempt_count, version = app.invoices.version + 1, updated_at = excluded.updated_at`,
 		tx.Tenant(), id, v.ID, v.Number, v.Status, v.Currency, v.Due, v.Paid, v.HostedURL, v.PDF, v.PeriodStart, v.PeriodEnd, v.IssuedAt, v.PaidAt, v.Attempts, v.Created)
 }
 

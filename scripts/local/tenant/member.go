@@ -102,7 +102,7 @@ values ($1, $2, $3, $4, $5, $6, $7, true, now())`, org, user, email, first, last
 	}
 	_, err = tx.Exec(ctx, `
 insert into app.user_tenants (user_id, tenant_id) values ($1, $2)
-on conflict (user_id, tenant_id) do update set joined_at = now(), left_at = null, updated_at = now()`, user, org)
+on conflict (user_id, tenant_id) do update set joined_at = excluded.joined_at, left_at = null, updated_at = excluded.updated_at`, user, org)
 	if err != nil {
 		return fmt.Errorf("make the person's side of the membership: %w", err)
 	}
