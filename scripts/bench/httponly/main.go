@@ -5,7 +5,7 @@
 package main
 
 import (
-	"log"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -13,9 +13,16 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: httponly PORT")
+	if err := serve(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "httponly:", err)
+		os.Exit(1)
 	}
-	server := http.Server{Addr: net.JoinHostPort("127.0.0.1", os.Args[1]), Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
-	log.Fatal(server.ListenAndServe())
+}
+
+func serve(args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("one argument is wanted, the port, not %d", len(args))
+	}
+	server := http.Server{Addr: net.JoinHostPort("127.0.0.1", args[0]), Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
+	return server.ListenAndServe()
 }
