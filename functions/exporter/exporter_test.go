@@ -26,7 +26,7 @@ func TestExport(t *testing.T) {
 			other := f.Tenant(t)
 			f.fill(t, other, f.addProject(t, other, "Foreign"))
 			gone := f.addProject(t, f.owner, "Gone")
-			f.SQL(t, `update app.projects set deleted_at = now() - interval '1 minute', deletion_id = gen_random_uuid() where id = $1`, gone)
+			f.SQL(t, `update app.projects set deleted_at = now() - interval '1 minute', deletion_id = $2 where id = $1`, gone, ids.New())
 
 			id, m := f.begin(t, f.owner, format)
 			if got := f.deliver(t, m); got != "done" {
@@ -152,7 +152,7 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 		f.deliver(t, m)
 		if n == 0 {
-			f.SQL(t, `update app.projects set deleted_at = now(), deletion_id = gen_random_uuid() where id = $1`, deleted)
+			f.SQL(t, `update app.projects set deleted_at = now(), deletion_id = $2 where id = $1`, deleted, ids.New())
 		}
 		f.addTasks(t, f.owner, f.project, 3)
 		f.addProject(t, f.owner, "Created meanwhile")

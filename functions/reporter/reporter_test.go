@@ -157,7 +157,7 @@ func TestProjectIsGone(t *testing.T) {
 	other := f.Tenant(t)
 	foreign := ids.New()
 	f.SQL(t, `insert into app.projects (tenant_id, id, name, owner_id, created_by) values ($1, $2, 'Foreign', $3, $3)`, other.TenantID, foreign, other.UserID)
-	f.SQL(t, `update app.projects set deleted_at = now(), deletion_id = gen_random_uuid() where id = $1`, f.project)
+	f.SQL(t, `update app.projects set deleted_at = now(), deletion_id = $2 where id = $1`, f.project, ids.New())
 	for _, project := range []ids.ID{f.project, foreign, ids.New()} {
 		id, m := f.begin(t, project)
 		if got := f.deliver(t, m); got != "dead" {

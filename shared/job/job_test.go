@@ -205,7 +205,7 @@ func TestFail(t *testing.T) {
 		"our fault, much ago": {errors.New("x"), job.MaxAge + time.Hour, job.MaxFailures, "Something went wrong on our side. Try again later, or write to support."},
 	} {
 		id := f.mustCreate(t)
-		f.SQL(t, `update app.jobs set created_at = created_at - $2::interval where id = $1`, id, c.age)
+		f.SQL(t, `update app.jobs set created_at = now() - $2::interval where id = $1`, id, c.age)
 		tries := 0
 		for n := 1; n <= 10 && tries == 0; n++ {
 			final, err := f.start(t, id).Fail(t.Context(), c.cause)

@@ -58,17 +58,21 @@ func Lost(err error) bool { return errors.Is(err, errLost) }
 
 // Start begins an attempt. One crash too many ends the job as failed, and is
 // [ErrOver] too.
+//
+// Citus takes now() neither inside CASE nor in RETURNING: it comes from a row
+// beside the job's.
 func Start(ctx context.Context, d *db.DB, tenant, id ids.ID) (*Run, error) {
 	var row *db.Row[*Run]
 	err := db.Background(ctx, d, tenant, func(tx *db.Tx) error {
 		row = db.One(tx, scanRun, `
-			update app.jobs j set attempts = attempts + 1, crashes = crashes + 1, started_at = coalesce(started_at, now()), updated_at = now(), version = version + 1,
+			update app.jobs j set attempts = attempts + 1, crashes = crashes + 1, started_at = coalesce(started_at, t.at), updated_at = t.at, version = version + 1,
 			       status = case when crashes >= $3::int then 'failed' else 'running' end,
 			       error = case when crashes >= $3::int then $4 end,
-			       finished_at = case when crashes >= $3::int then now() end
+			       finished_at = case when crashes >= $3::int then t.at end
+			  from (select now() as at) t
 			 where j.tenant_id = $1 and j.id = $2 and j.finished_at is null
 			   and exists (select 1 from app.organizations o where o.tenant_id = $1 and o.status <> 'deleted')
-			returning j.params::text, j.state::text, j.created_by, j.created_at, j.attempts, j.finished_at is null, now()`,
+			returning j.params::text, j.state::text, j.created_by, j.created_at, j.attempts, j.finished_at is null, t.at`,
 			tenant, id, MaxCrashes, tooOften)
 		return nil
 	})
@@ -179,10 +183,11 @@ func (r *Run) Fail(ctx context.Context, cause error) (final bool, err error) {
 	var status *db.Row[string]
 	err = db.Background(ctx, r.db, r.Tenant, func(tx *db.Tx) error {
 		status = db.One(tx, pgx.RowTo[string], `
-			update app.jobs set failures = failures + $4::int, crashes = greatest(crashes - 1, 0), updated_at = now(), version = version + 1,
+			update app.jobs set failures = failures + $4::int, crashes = greatest(crashes - 1, 0), updated_at = t.at, version = version + 1,
 			       status = case when $5 or failures + $4::int >= $6::int then 'failed' else status end,
 			       error = case when $5 or failures + $4::int >= $6::int then $7 end,
-			       finished_at = case when $5 or failures + $4::int >= $6::int then now() end`+mine+` returning status`,
+			       finished_at = case when $5 or failures + $4::int >= $6::int then t.at end
+			  from (select now() as at) t`+mine+` returning status`,
 			r.Tenant, r.ID, r.Attempt, failures, over, MaxFailures, sentence)
 		return nil
 	})
