@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -383,13 +384,48 @@ func TestNilDepsFailClosed(t *testing.T) {
 	}
 }
 
+// An operation is made ready by its first requests, whichever come first and
+// however many at once.
+func TestFirstRequestsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := setup(t, func(d *Deps) { d.CheckResponses = false })
+	s.things = []Thing{example}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() { is(t, s.ask(t, "GET "+one, "", "token", tokOwner), "200") })
+		all.Go(func() { is(t, s.ask(t, "GET "+things, "", "token", tokOwner), "200") })
+		all.Go(func() { is(t, s.ask(t, "POST "+things, `{"name":null}`, "token", tokOwner), "422 validation_failed") })
+		all.Go(func() { is(t, s.ask(t, "GET "+one+"?x=1", "", "token", tokOwner), "400 invalid_request") })
+	}
+	all.Wait()
+}
+
+// What huma refuses to register is an error of that operation, each time, and
+// of no other.
+func TestOperationHumaRefuses(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	fn := s.function()
+	broken := New(Spec{ID: "broken", Method: http.MethodGet, Path: "/api/v1/broken/", Summary: "s", Tag: "t", Public: true},
+		func(context.Context, identity.Caller, *struct {
+			Before chan int `query:"before"`
+		}) (*Empty, error) {
+			return nil, nil
+		})
+	fn.Operations = append(fn.Operations, broken)
+	s.h = Handler(fn, Deps{Verifier: verifier{}, Logger: slog.New(slog.DiscardHandler)})
+	for range 2 {
+		is(t, s.ask(t, "GET /api/v1/broken/?before=1", ""), "500 internal")
+	}
+	is(t, s.ask(t, "GET "+one, ""), "401 token_missing")
+}
+
 // An operation that is reached past the chain does nothing.
 func TestOperationWithoutTheChain(t *testing.T) {
 	t.Parallel()
 	w := &world{}
-	m := newMux()
-	build(m, "t", "1", false, w.function())
-	for pattern, serve := range m.patterns {
+	_, made := build("t", "1", false, w.function().Operations...)
+	for pattern, serve := range made {
 		method, path, _ := strings.Cut(pattern, " ")
 		r := httptest.NewRequest(method, strings.ReplaceAll(path, "{id}", object.String()), bytes.NewReader([]byte(`{"name":"a"}`)))
 		serve(httptest.NewRecorder(), r)

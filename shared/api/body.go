@@ -141,7 +141,7 @@ func (c *call) withBody(body []byte, next handle) error {
 // forbiddenNulls finds members that are null and may not be. huma takes null
 // for a member that is not required as if it were absent.
 func (o *served) forbiddenNulls(body []byte) []errs.Field {
-	media := o.doc.RequestBody.Content[o.accepts[0]]
+	media := o.ready().doc.RequestBody.Content[o.accepts[0]]
 	var v any
 	if media == nil || json.Unmarshal(body, &v) != nil {
 		return nil // huma reports it
@@ -154,7 +154,7 @@ func (o *served) forbiddenNulls(body []byte) []errs.Field {
 
 func (o *served) nulls(s *huma.Schema, v any, at string, out *[]errs.Field) {
 	for s != nil && s.Ref != "" {
-		s = o.registry.SchemaFromRef(s.Ref)
+		s = o.ready().schemas.SchemaFromRef(s.Ref)
 	}
 	if s == nil {
 		return
@@ -172,7 +172,7 @@ func (o *served) nulls(s *huma.Schema, v any, at string, out *[]errs.Field) {
 			if child == nil {
 				continue
 			}
-			if member == nil && !slices.Contains(s.Required, name) && !nullable(o.registry, child) {
+			if member == nil && !slices.Contains(s.Required, name) && !nullable(o.ready().schemas, child) {
 				*out = append(*out, errs.Field{Location: at + "." + name, Message: "null is not allowed"})
 			}
 			o.nulls(child, member, at+"."+name, out)

@@ -42,10 +42,12 @@ func Handler(fn Function, deps Deps) http.Handler {
 	Routes(fn) // panics on operations that clash
 	d := deps.withDefaults()
 	routes := newMux()
-	title := "function " + fn.Name
-	build(routes, title, "", false, fn)
+	for _, op := range fn.Operations {
+		routes.add(serve(op))
+	}
 	if d.CheckResponses {
-		routes.promise(build(newMux(), title, "", true, fn))
+		document, _ := build("function "+fn.Name, "", true, fn.Operations...)
+		routes.promise(document)
 	}
 	links := chain(routes)
 	run := handle(func(*call) error { return errUnguarded })

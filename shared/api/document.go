@@ -24,21 +24,23 @@ import (
 // when an example does not match its schema.
 func Document(title, version string, fns ...Function) ([]byte, error) {
 	Routes(fns...)
-	a := build(newMux(), title, version, true, fns...)
+	var ops []Operation
+	for _, fn := range fns {
+		ops = append(ops, fn.Operations...)
+	}
+	a, _ := build(title, version, true, ops...)
 	doc := a.OpenAPI()
 	doc.Info.Description = about
 	doc.Info.Contact = &huma.Contact{Name: "The Coditect platform authors", URL: "https://github.com/coditect/platform"}
 	doc.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	doc.Servers = []*huma.Server{{URL: "/", Description: "Where this document was read."}}
 	doc.Tags = tagsOf(fns)
-	for _, fn := range fns {
-		for _, op := range fn.Operations {
-			if op.Permission == identity.Internal {
-				continue
-			}
-			if err := checkExamples(doc.Components.Schemas, documented(a, op)); err != nil {
-				return nil, fmt.Errorf("api: %s: %w", op.ID, err)
-			}
+	for _, op := range ops {
+		if op.Permission == identity.Internal {
+			continue
+		}
+		if err := checkExamples(doc.Components.Schemas, documented(a, op)); err != nil {
+			return nil, fmt.Errorf("api: %s: %w", op.ID, err)
 		}
 	}
 	dropInternal(doc)
@@ -362,7 +364,11 @@ func (o Operation) finishAnswers(doc *huma.Operation) {
 }
 
 func (o Operation) examplePath() string {
-	return wildcard.ReplaceAllString(o.Path, "0192f0c1-7b7e-7cc3-98c4-dc0c0c07398f")
+	path := o.Path
+	for _, name := range wildcards(path) {
+		path = strings.ReplaceAll(path, "{"+name+"}", "0192f0c1-7b7e-7cc3-98c4-dc0c0c07398f")
+	}
+	return path
 }
 
 // dropUnused removes the schemas that nothing in the document refers to.

@@ -82,9 +82,9 @@ func TestDocumentOfEveryOperation(t *testing.T) {
 				}
 			}
 		}
-		for _, name := range wildcard.FindAllStringSubmatch(r.Path, -1) {
-			if op.Parameters.GetByInAndName("path", name[1]) == nil {
-				t.Errorf("%s: no parameter %s", r.OperationID, name[1])
+		for _, name := range wildcards(r.Path) {
+			if op.Parameters.GetByInAndName("path", name) == nil {
+				t.Errorf("%s: no parameter %s", r.OperationID, name)
 			}
 		}
 	}
@@ -320,12 +320,25 @@ func TestRawBody(t *testing.T) {
 	is(t, b.ask(t, "POST /hook/", `x`, "Content-Type", "text/plain"), "415 unsupported_media_type")
 }
 
-// BenchmarkHandler is what a function does before its first answer.
+// BenchmarkHandler is what a function does before its first answer, and what
+// huma does for the first request of an operation, of one and of all.
 func BenchmarkHandler(b *testing.B) {
 	fn := (&world{}).function()
-	b.ReportAllocs()
-	for b.Loop() {
-		Handler(fn, Deps{})
+	b.Run("start", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			Handler(fn, Deps{})
+		}
+	})
+	for name, ops := range map[string][]Operation{"one": fn.Operations[:1], "all": fn.Operations} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, op := range ops {
+					serve(op).ready()
+				}
+			}
+		})
 	}
 }
 

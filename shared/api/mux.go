@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -14,14 +15,30 @@ import (
 // served is an operation as it is mounted.
 type served struct {
 	Operation
-	doc      *huma.Operation
-	registry huma.Registry
-	handler  func(http.ResponseWriter, *http.Request)
-	accepts  []string
+	accepts []string
+	// ready gives what huma makes of the operation, which it does when the first
+	// request wants it: a function starts for one request and has many
+	// operations.
+	ready func() *ready
 	// promised is what the document says of the operation, where answers are
 	// held against it.
 	promised *huma.Operation
 	schemas  huma.Registry // of promised
+}
+
+// ready is an operation that huma knows, in an API of its own: what serves
+// another at the same moment reads its schemas without a lock.
+type ready struct {
+	doc     *huma.Operation
+	schemas huma.Registry
+	handler func(http.ResponseWriter, *http.Request)
+}
+
+func serve(op Operation) *served {
+	return &served{Operation: op, accepts: op.mediaTypes(), ready: sync.OnceValue(func() *ready {
+		a, made := build(op.ID, "", false, op)
+		return &ready{doc: documented(a, op), schemas: a.OpenAPI().Components.Schemas, handler: made[op.Method+" "+op.Path]}
+	})}
 }
 
 // mux finds the operation of a request. Both forms of a path are served, with
@@ -34,7 +51,6 @@ type served struct {
 type mux struct {
 	m         *http.ServeMux
 	resources map[string]resource // by path
-	patterns  map[string]func(http.ResponseWriter, *http.Request)
 }
 
 // resource is what there is at one path, by method.
@@ -58,17 +74,11 @@ func (r resource) allow() string {
 }
 
 func newMux() *mux {
-	return &mux{m: http.NewServeMux(), resources: map[string]resource{}, patterns: map[string]func(http.ResponseWriter, *http.Request){}}
+	return &mux{m: http.NewServeMux(), resources: map[string]resource{}}
 }
 
-// HandleFunc takes what huma registers; add mounts it.
-func (m *mux) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
-	m.patterns[pattern] = h
-}
-
-// add mounts an operation that huma has registered.
+// add mounts an operation.
 func (m *mux) add(op *served) {
-	op.handler = m.patterns[op.Method+" "+op.Path]
 	at := m.resources[op.Path]
 	if at == nil {
 		at = resource{}
@@ -110,10 +120,6 @@ var (
 	errNoRoute  = errs.ErrNotFound
 	errNoMethod = errs.New(errs.MethodUnknown, "method_not_allowed", "The resource does not take this method; see Allow.")
 )
-
-// ServeHTTP makes the mux one that huma takes. It is never called: requests
-// come through the chain.
-func (m *mux) ServeHTTP(http.ResponseWriter, *http.Request) { panic("api: request past the chain") }
 
 func (m *mux) route(_ *Deps, next handle) handle {
 	return func(c *call) error {

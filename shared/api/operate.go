@@ -13,7 +13,7 @@ import (
 // operate lets huma decode and validate, and the function act.
 func operate(_ *Deps, _ handle) handle {
 	return func(c *call) error {
-		c.op.handler(c, c.r)
+		c.op.ready().handler(c, c.r)
 		switch {
 		case c.failure != nil:
 			return c.failure

@@ -32,13 +32,15 @@ var install = sync.OnceFunc(func() {
 // write goes nowhere, so it is not made either.
 var jsonFormat = huma.Format{Marshal: discard, Unmarshal: huma.DefaultJSONFormat.Unmarshal}
 
-// build registers operations with huma, in an API of their own. Told, huma knows
-// all that the document says; to serve, it need not.
-func build(m *mux, title, version string, told bool, fns ...Function) huma.API {
+// build registers operations with huma, in an API of their own, and gives the
+// handlers that huma made of them. Told, huma knows all that the document says;
+// to serve, it need not.
+func build(title, version string, told bool, ops ...Operation) (huma.API, handlers) {
 	install()
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[ids.ID](), reflect.TypeFor[uuidSchema]())
-	a := humago.New(m, huma.Config{ // not DefaultConfig, whose routes, $schema member and Link header are not ours
+	made := handlers{}
+	a := humago.New(made, huma.Config{ // not DefaultConfig, whose routes, $schema member and Link header are not ours
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0", Info: &huma.Info{Title: title, Version: version},
 			Components: &huma.Components{Schemas: registry, SecuritySchemes: securitySchemes()},
@@ -47,20 +49,30 @@ func build(m *mux, title, version string, told bool, fns ...Function) huma.API {
 		Formats:       map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
 		DefaultFormat: "application/json",
 	})
-	for _, fn := range fns {
-		for _, op := range fn.Operations {
-			op.register(a, told)
-			doc := documented(a, op)
-			op.finishBody(doc)
-			if told {
-				op.finishAnswers(doc)
-			}
-			s := &served{Operation: op, doc: doc, registry: registry, accepts: op.mediaTypes()}
-			m.add(s)
+	for _, op := range ops {
+		op.register(a, told)
+		doc := documented(a, op)
+		op.finishBody(doc)
+		if told {
+			op.finishAnswers(doc)
 		}
 	}
 	allowNulls(registry)
-	return a
+	return a, made
+}
+
+// handlers are what huma makes of operations, by "METHOD path".
+type handlers map[string]func(http.ResponseWriter, *http.Request)
+
+// HandleFunc takes what huma registers; the chain calls it.
+func (h handlers) HandleFunc(pattern string, f func(http.ResponseWriter, *http.Request)) {
+	h[pattern] = f
+}
+
+// ServeHTTP makes it a mux that huma takes. It is never called: requests come
+// through the chain.
+func (handlers) ServeHTTP(http.ResponseWriter, *http.Request) {
+	panic("api: request past the chain")
 }
 
 func documented(a huma.API, op Operation) *huma.Operation {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -123,16 +122,37 @@ func (s *shape) fault(format string, args ...any) {
 	s.faults = append(s.faults, fmt.Sprintf(format, args...))
 }
 
-var (
-	wildcard = regexp.MustCompile(`\{([^}]*)\}`)
-	idForm   = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	methods  = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
-)
+var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// kebab reports whether s is words of small letters and digits with hyphens
+// between them, the first beginning with a letter.
+func kebab(s string) bool {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for word := range strings.SplitSeq(s, "-") {
+		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// wildcards are the names of a path's parameters. Each is a segment of its own,
+// or net/http would not take the path.
+func wildcards(path string) (names []string) {
+	for segment := range strings.SplitSeq(path, "/") {
+		if name, is := strings.CutPrefix(segment, "{"); is {
+			names = append(names, strings.TrimSuffix(name, "}"))
+		}
+	}
+	return names
+}
 
 // fault is what is wrong with the declaration, or empty.
 func (o Operation) fault() string {
 	switch {
-	case !idForm.MatchString(o.ID):
+	case !kebab(o.ID):
 		return "the id must be kebab-case"
 	case !slices.Contains(methods, o.Method):
 		return "the method is not one of " + strings.Join(methods, ", ")
@@ -165,9 +185,9 @@ func (o Operation) fault() string {
 	case o.hasAnswer() && o.ResponseExample == nil:
 		return "an operation with an answer needs a ResponseExample"
 	}
-	for _, m := range wildcard.FindAllStringSubmatch(o.Path, -1) {
-		if !slices.Contains(o.shape.pathParams, m[1]) {
-			return "the input does not read {" + m[1] + "}"
+	for _, name := range wildcards(o.Path) {
+		if !slices.Contains(o.shape.pathParams, name) {
+			return "the input does not read {" + name + "}"
 		}
 	}
 	for _, name := range o.shape.pathParams {
