@@ -2,7 +2,6 @@ package attachments
 
 import (
 	"mime"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,22 +22,30 @@ func cleanName(given string) (string, bool) {
 	return name, strings.Trim(name, ". ") != ""
 }
 
-// mediaType is a type and a subtype (RFC 6838 §4.2).
-var mediaType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$`)
+// typeName reports whether s names a type or a subtype (RFC 6838 §4.2).
+func typeName(s string) bool {
+	const first = "abcdefghijklmnopqrstuvwxyz0123456789"
+	return s != "" && len(s) <= 127 && strings.IndexByte(first, s[0]) >= 0 && strings.Trim(s, first+"!#$&^_.+-") == ""
+}
 
-// plainValue is a parameter that every store signs alike: they fold the spaces
-// of a header in ways of their own.
-var plainValue = regexp.MustCompile(`^[\x21-\x7e]+$`)
+// plain reports whether every store signs a parameter of this value alike: they
+// fold the spaces of a header in ways of their own.
+func plain(value string) bool {
+	return value != "" && strings.IndexFunc(value, func(r rune) bool { return r < '!' || r > '~' }) < 0
+}
 
 // cleanType is a media type in its one form, so that what was signed, sent and
 // stored can be compared. It is false for what is none.
 func cleanType(given string) (string, bool) {
 	kind, params, err := mime.ParseMediaType(given)
-	if err != nil || !mediaType.MatchString(kind) {
+	if err != nil {
+		return "", false
+	}
+	if t, sub, _ := strings.Cut(kind, "/"); !typeName(t) || !typeName(sub) {
 		return "", false
 	}
 	for _, v := range params {
-		if !plainValue.MatchString(v) {
+		if !plain(v) {
 			return "", false
 		}
 	}

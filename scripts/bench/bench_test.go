@@ -70,8 +70,14 @@ func TestQuick(t *testing.T) {
 		}
 	}
 	background(t, r)
-	if l := r.line(fairLine); r.Noise == nil || r.Noise.Asked == 0 || len(l.Latency[beside]) != len(l.Latency[calm]) || l.Latency[beside][0].P99 <= 0 {
-		t.Errorf("fairness was not measured: %+v", r.Noise)
+	for i, plan := range noisyPlans {
+		l := r.line(fairOn(plan))
+		if l == nil || len(r.Noise) <= i || r.Noise[i].Plan != plan || r.Noise[i].Asked == 0 {
+			t.Fatalf("fairness beside %s was not measured: %+v", plan, r.Noise)
+		}
+		if len(l.Latency[beside]) != len(l.Latency[calm]) || l.Latency[beside][0].P99 <= 0 {
+			t.Errorf("fairness beside %s: %+v", plan, l.Latency)
+		}
 	}
 	page, err := os.ReadFile(o.Document)
 	if err != nil {

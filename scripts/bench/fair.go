@@ -27,24 +27,39 @@ const (
 	active = 100
 	// excess is by how many times the noisy tenant exceeds its rate.
 	excess = 50
-	// noisyPlan is the noisy tenant's. Its rate is the plan's own; the others'
-	// is off the scale as in every line.
-	noisyPlan = "pro"
 	// noisyConns are the connections that the noisy tenant asks over.
 	noisyConns = 16
 )
 
+// noisyPlans are what the noisy tenant is on, in turn: what anybody has for
+// nothing, and ten times its rate. The rate is the plan's own; the others' is
+// off the scale as in every line.
+var noisyPlans = []string{"free", "pro"}
+
+// fairOn is the name of the line beside a tenant of the plan.
+func fairOn(plan string) string { return fairLine + "-" + plan }
+
 // Noise is what the noisy tenant was told.
 type Noise struct {
+	Plan              string
 	PerMinute         int // what its plan allows
 	Asked             int
 	Answered, Refused int
 }
 
 // measureFair measures the latency of many tenants at half load, by themselves
-// and beside one that asks for fifty times its rate, in turns. The chain is one
+// and beside one that asks for fifty times its rate, in turns. Each chain is one
 // of its own, as the router remembers plans for a minute.
-func (r *Report) measureFair(ctx context.Context, o Options, p *platform) (err error) {
+func (r *Report) measureFair(ctx context.Context, o Options, p *platform) error {
+	for _, plan := range noisyPlans {
+		if err := r.measureBeside(ctx, o, p, plan); err != nil {
+			return fmt.Errorf("beside %s: %w", plan, err)
+		}
+	}
+	return nil
+}
+
+func (r *Report) measureBeside(ctx context.Context, o Options, p *platform, plan string) (err error) {
 	if o.Size.Tenants < 2 {
 		return errors.New("fairness takes two tenants")
 	}
@@ -53,16 +68,16 @@ func (r *Report) measureFair(ctx context.Context, o Options, p *platform) (err e
 		return err
 	}
 	defer owner.Close(context.WithoutCancel(ctx))
-	noise := &Noise{}
+	noise := &Noise{Plan: plan}
 	const setPlan = `update app.organizations set plan = $2 where tenant_id = $1`
 	var before string
 	if err := owner.QueryRow(ctx, `select plan from app.organizations where tenant_id = $1`, stage.Tenant(0)).Scan(&before); err != nil {
 		return err
 	}
-	if err := owner.QueryRow(ctx, `select requests_per_minute from app.plans where id = $1`, noisyPlan).Scan(&noise.PerMinute); err != nil {
+	if err := owner.QueryRow(ctx, `select requests_per_minute from app.plans where id = $1`, plan).Scan(&noise.PerMinute); err != nil {
 		return err
 	}
-	if _, err := owner.Exec(ctx, setPlan, stage.Tenant(0), noisyPlan); err != nil {
+	if _, err := owner.Exec(ctx, setPlan, stage.Tenant(0), plan); err != nil {
 		return err
 	}
 	defer func() {
@@ -78,14 +93,14 @@ func (r *Report) measureFair(ctx context.Context, o Options, p *platform) (err e
 	if err != nil {
 		return err
 	}
-	r.Lines, r.Noise = append(r.Lines, out), noise
+	r.Lines, r.Noise = append(r.Lines, out), append(r.Noise, noise)
 	r.brief(o.Out, out)
 	return nil
 }
 
 func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, noise *Noise) (*Result, error) {
 	out := &Result{
-		Name: fairLine, Title: fmt.Sprintf("one task, for %d tenants beside one at %d × its rate", active-1, excess),
+		Name: fairOn(noise.Plan), Title: fmt.Sprintf("one task, for %d tenants beside one on %s at %d × its rate", active-1, noise.Plan, excess),
 		Rounds: map[string][]Round{}, Latency: map[string][]Round{}, PSS: map[string]int64{}, Order: []string{calm, beside},
 	}
 	others, noisy := p.crowd(o)

@@ -24,8 +24,8 @@ type Report struct {
 	Trips   []Trips
 	Starts  []Start
 	Goals   []Goal
-	Jobs    *Jobs  // nil when they were not measured
-	Noise   *Noise // nil when fairness was not measured
+	Jobs    *Jobs    // nil when they were not measured
+	Noise   []*Noise // empty when fairness was not measured
 }
 
 // PerSecond is the median of a contender's rounds.
@@ -161,8 +161,8 @@ func (r *Report) sections() []section {
 		})
 	}
 	noise := section{head: []string{"the noisy tenant", "its rate", "asked", "answered", "refused with 429"}}
-	if n := r.Noise; n != nil {
-		noise.rows = append(noise.rows, []string{noisyPlan, fmt.Sprintf("%d a minute", n.PerMinute), fmt.Sprint(n.Asked), fmt.Sprint(n.Answered), fmt.Sprint(n.Refused)})
+	for _, n := range r.Noise {
+		noise.rows = append(noise.rows, []string{n.Plan, fmt.Sprintf("%d a minute", n.PerMinute), fmt.Sprint(n.Asked), fmt.Sprint(n.Answered), fmt.Sprint(n.Refused)})
 	}
 	wanted := section{head: []string{"goal", "wanted", "measured", "holds"}}
 	for _, g := range r.Goals {

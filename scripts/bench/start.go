@@ -58,6 +58,7 @@ func buildHTTPOnly(ctx context.Context, o Options) (spawn.Spec, error) {
 	program := filepath.Join(o.Root, ".local", "bin", "bench-httponly")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", staging.LinkerFlags, "-o", program, ".")
 	build.Dir = o.HTTPOnly
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the functions are built
 	if text, err := build.CombinedOutput(); err != nil {
 		return spawn.Spec{}, fmt.Errorf("build %s: %w\n%s", o.HTTPOnly, err, text)
 	}

@@ -21,6 +21,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/semver"
+
+	"github.com/coditect/platform/scripts/staging"
 )
 
 // File is the name of the list in a function's folder.
@@ -30,7 +32,7 @@ const header = "# The packages that this function links, beyond the standard lib
 
 // Deps is the content of the function's deps.txt.
 func Deps(ctx context.Context, dir string) ([]byte, error) {
-	out, err := list(ctx, dir, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")
+	out, err := list(ctx, dir, "-tags", staging.Tags, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")
 	if err != nil {
 		return nil, err
 	}

@@ -336,3 +336,18 @@ func TestUnpackStaysInside(t *testing.T) {
 		t.Error("an absent archive was unpacked")
 	}
 }
+
+// TestDeliveryBuildsTheSame holds the flags of the pipeline against those that
+// the programs of the tests and of the benchmark are built with.
+func TestDeliveryBuildsTheSame(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("../delivery/function-image.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{`--env "GOOGLE_GOLDFLAGS=` + LinkerFlags + `"`, "--env GOFLAGS=-tags=" + Tags + " "} {
+		if !strings.Contains(string(script), flag) {
+			t.Errorf("the pipeline does not build with %s", flag)
+		}
+	}
+}

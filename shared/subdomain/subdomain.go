@@ -6,24 +6,22 @@ package subdomain
 
 import (
 	"crypto/rand"
-	"regexp"
 	"strings"
+	"sync"
 )
 
 // MaxLength is the longest label of a host name (RFC 1035 §2.3.4).
 const MaxLength = 63
 
-var form = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
-
 // reserved would let a customer pass for the platform, or stand in the way of
 // a name that it or its customers' mail and browsers give a meaning to.
-var reserved = func() map[string]bool {
+var reserved = sync.OnceValue(func() map[string]bool {
 	set := map[string]bool{}
 	for _, w := range words() {
 		set[w] = true
 	}
 	return set
-}()
+})
 
 func words() []string {
 	return strings.Fields(`
@@ -44,11 +42,11 @@ func Fault(s string) string {
 	switch {
 	case len(s) < 3 || len(s) > MaxLength:
 		return "must have 3 to 63 characters"
-	case !form.MatchString(s):
+	case strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || s[0] == '-' || s[len(s)-1] == '-':
 		return "may hold a–z, 0–9 and -, and neither begin nor end with -"
 	case strings.HasPrefix(s, "xn--"):
 		return "may not be an encoded international name"
-	case reserved[s]:
+	case reserved()[s]:
 		return "is reserved"
 	}
 	return ""

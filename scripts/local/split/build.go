@@ -79,7 +79,7 @@ func (b *builder) function(ctx context.Context, f deployables.Function) (string,
 		return "", err
 	}
 	// The same sources with another compiler are another program.
-	sum := sha256.Sum256([]byte(strings.Join([]string{sources, runtime.Version(), staging.Recipe, staging.LinkerFlags}, "\n")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{sources, runtime.Version(), staging.Recipe}, "\n")))
 	binary := filepath.Join(b.cache, f.Name+"-"+hex.EncodeToString(sum[:8]))
 	now := time.Now()
 	if err := os.Chtimes(binary, now, now); err == nil {

@@ -8,6 +8,7 @@ package key
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/coditect/platform/shared/ids"
 )
@@ -23,10 +24,12 @@ func Prefix(tenant ids.ID, parts ...string) string {
 	return strings.TrimSuffix(Of(tenant, parts...), "/") + "/"
 }
 
-var form = regexp.MustCompile(`^tenants/[0-9a-f]{8}-[0-9a-f-]{27}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$`)
+var form = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^tenants/[0-9a-f]{8}-[0-9a-f-]{27}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$`)
+})
 
 // maxLength is what every store takes, in bytes.
 const maxLength = 1024
 
 // Valid reports whether key names an object of some tenant.
-func Valid(key string) bool { return len(key) <= maxLength && form.MatchString(key) }
+func Valid(key string) bool { return len(key) <= maxLength && form().MatchString(key) }
