@@ -20,6 +20,9 @@ const (
 	fairLine = "fair"
 	calm     = "calm"
 	beside   = "beside"
+	// elsewhere is the same noise at a server that has nothing to do with the
+	// platform: what the machine and the load's own program cost the others.
+	elsewhere = "elsewhere"
 )
 
 const (
@@ -47,9 +50,10 @@ type Noise struct {
 	Answered, Refused int
 }
 
-// measureFair measures the latency of many tenants at half load, by themselves
-// and beside one that asks for fifty times its rate, in turns. Each chain is one
-// of its own, as the router remembers plans for a minute.
+// measureFair measures the latency of many tenants at half load, by themselves,
+// beside one that asks for fifty times its rate, and beside the same noise
+// elsewhere, in turns. Each chain is one of its own, as the router remembers
+// plans for a minute.
 func (r *Report) measureFair(ctx context.Context, o Options, p *platform) error {
 	for _, plan := range noisyPlans {
 		if err := r.measureBeside(ctx, o, p, plan); err != nil {
@@ -101,9 +105,11 @@ func (r *Report) measureBeside(ctx context.Context, o Options, p *platform, plan
 func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, noise *Noise) (*Result, error) {
 	out := &Result{
 		Name: fairOn(noise.Plan), Title: fmt.Sprintf("one task, for %d tenants beside one on %s at %d × its rate", active-1, noise.Plan, excess),
-		Rounds: map[string][]Round{}, Latency: map[string][]Round{}, PSS: map[string]int64{}, Order: []string{calm, beside},
+		Rounds: map[string][]Round{}, Latency: map[string][]Round{}, PSS: map[string]int64{}, Order: []string{calm, elsewhere, beside},
 	}
 	others, noisy := p.crowd(o)
+	_, unheard := p.crowd(o)
+	shouts := map[string]shout{beside: {router.Host(), noisy}, elsewhere: {p.backend.Host(), unheard}}
 	closed := load.Closed(ctx, router.Host(), others, load.Window{Warm: o.Warm, Length: o.Length})
 	if err := closed.Err(); err != nil {
 		return nil, err
@@ -112,7 +118,7 @@ func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, n
 	// The median of ratios of 99th percentiles wants more than three rounds.
 	for range 2*o.Rounds + 1 {
 		for _, name := range out.Order {
-			round, err := p.fairRound(ctx, o, router, out, others, noisy, noise, name == beside)
+			round, err := p.fairRound(ctx, o, router, out, others, shouts[name], noise)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -129,23 +135,29 @@ func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, n
 	return out, ctx.Err()
 }
 
+// shout is whom the noisy one asks.
+type shout struct {
+	host    string
+	callers []*pest
+}
+
 // fairRound measures the others once, with or without the noisy one. CPU is for
 // each of the others' requests, the noisy one's share in it.
-func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Process, r *Result, others []load.Caller, noisy []*pest, noise *Noise, loud bool) (Round, error) {
+func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Process, r *Result, others []load.Caller, noisy shout, noise *Noise) (Round, error) {
 	server, pooler := p.databasePIDs()
 	watched := map[string][]int{"router": {router.PID}, "tasks": {p.functions["tasks"].PID}, "postgres": server, "pgbouncer": pooler, "redis": {p.redis.PID}}
 	before, after := map[string]time.Duration{}, map[string]time.Duration{}
 	w := load.Window{Warm: o.Warm, Length: o.Length}
 	var shouting sync.WaitGroup
 	var shouted load.Result
-	if loud {
-		callers := make([]load.Caller, len(noisy))
-		for i, n := range noisy {
+	if noisy.host != "" {
+		callers := make([]load.Caller, len(noisy.callers))
+		for i, n := range noisy.callers {
 			callers[i] = n
 		}
 		perSecond := float64(noise.PerMinute) * excess / 60
 		unseen := w // nothing is read beside it
-		shouting.Go(func() { shouted = load.Open(ctx, router.Host(), callers, perSecond, unseen) })
+		shouting.Go(func() { shouted = load.Open(ctx, noisy.host, callers, perSecond, unseen) })
 	}
 	w.Begin, w.End = func() { read(watched, before) }, func() { read(watched, after); weigh(watched, r.PSS) }
 	result := load.Open(ctx, router.Host(), others, r.Rate, w)
