@@ -280,7 +280,7 @@ func TestResend(t *testing.T) {
 	f.SQL(t, `insert into app.memberships (tenant_id, user_id, email, joined_at) values ($1, $2, 'grace@example.com', now())`, f.owner.TenantID, ids.New())
 	f.ask(t, admin, http.MethodPost, at+"resend/", nil).WantCode(t, http.StatusConflict, "already_member")
 	for name, sql := range map[string]string{
-		"accepted": `update app.invitations set accepted_at = now()`, "withdrawn": `update app.invitations set accepted_at = null, revoked_at = now()`,
+		"accepted": `update app.invitations set accepted_at = now(), revoked_at = null`, "withdrawn": `update app.invitations set accepted_at = null, revoked_at = now()`,
 	} {
 		f.SQL(t, sql)
 		for _, r := range []functest.Response{
