@@ -54,7 +54,7 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	if len(r.Lines) != len(lines)+2 || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+2 {
+	if len(r.Lines) != len(lines)+len(noisyPlans)+1 || len(r.Trips) != len(lines)-1 || len(r.Starts) != len(needed)+2 {
 		t.Errorf("%d lines, %d round trips, %d starts", len(r.Lines), len(r.Trips), len(r.Starts))
 	}
 	for i, l := range lines {

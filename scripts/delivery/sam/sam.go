@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/awslabs/goformation/v7/cloudformation/serverless"
 	"github.com/awslabs/goformation/v7/cloudformation/sqs"
@@ -26,9 +27,15 @@ type Template struct {
 	Queues    map[string]*sqs.Queue
 }
 
+// resolving is held while references are resolved: the library writes the tags
+// that it knows into a map of its package each time.
+var resolving sync.Mutex
+
 // Decode reads a template strictly. Its references are resolved first.
 func Decode(text []byte) (*Template, error) {
+	resolving.Lock()
 	resolved, err := intrinsics.ProcessYAML(text, nil)
+	resolving.Unlock()
 	if err != nil {
 		return nil, err
 	}
