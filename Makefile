@@ -6,6 +6,7 @@ SHELL := /bin/bash
 LOCAL := .local/bin/local
 
 $(LOCAL): FORCE
+	@test -x $@ || echo "building $@ and everything in it: a minute or two, once" >&2
 	@go build -o $@ ./scripts/cmd/local
 
 .DEFAULT_GOAL := help
