@@ -364,3 +364,18 @@ func BenchmarkChain(b *testing.B) {
 		})
 	}
 }
+
+func TestKebab(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]bool{
+		"list": true, "list-tasks": true, "a1-2b": true,
+		"": false, "1a": false, "-a": false, "a-": false, "a--b": false, "A": false, "a_b": false, "a b": false, "ä": false, "a\n": false,
+	} {
+		if kebab(id) != want {
+			t.Errorf("%q: %v", id, !want)
+		}
+	}
+	if got := wildcards("/a/{b}/c/{d}/"); !slices.Equal(got, []string{"b", "d"}) {
+		t.Errorf("wildcards %v", got)
+	}
+}
