@@ -27,7 +27,9 @@ func Make(root, name string) (have, want []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	makers := map[string]string{"costs": costTable(), "prices": priceTable(), "load": loadTable(), "erd": erd}
+	makers := map[string]string{
+		"costs": costTable(), "load": loadTable(), "wholes": wholeTable(), "prices": priceTable(), "open": openTable(), "sources": sourceTable(), "erd": erd,
+	}
 	want = part.ReplaceAllFunc(have, func(old []byte) []byte {
 		key := string(part.FindSubmatch(old)[1])
 		text, ok := makers[key]
