@@ -15,6 +15,7 @@ import (
 	"github.com/coditect/platform/router"
 	"github.com/coditect/platform/router/gcp"
 	"github.com/coditect/platform/shared/config"
+	_ "github.com/coditect/platform/shared/prefault"
 	"github.com/coditect/platform/shared/telemetry"
 )
 

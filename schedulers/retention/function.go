@@ -48,6 +48,11 @@ type Config struct {
 	Uploads time.Duration `env:"RETENTION_UPLOADS" envDefault:"48h"`
 	// Links is how long a link of a mail is known after it expired.
 	Links time.Duration `env:"RETENTION_LINKS" envDefault:"168h"`
+	// Jobs is how long a job is listed after its end, and its file longer if the
+	// file lives longer.
+	Jobs time.Duration `env:"RETENTION_JOBS" envDefault:"2160h"`
+	// Invitations is how long one is kept that was accepted or withdrawn.
+	Invitations time.Duration `env:"RETENTION_INVITATIONS" envDefault:"2160h"`
 	// Sessions is how long a session is known after its end.
 	Sessions time.Duration `env:"RETENTION_SESSIONS" envDefault:"720h"`
 	// Messages is how long a message is kept after it was done.
@@ -87,6 +92,7 @@ func (c Config) Validate() error {
 	var faults []error
 	for name, d := range map[string]time.Duration{
 		"RETENTION_DELETED": c.Deleted, "RETENTION_UPLOADS": c.Uploads, "RETENTION_LINKS": c.Links, "RETENTION_SESSIONS": c.Sessions,
+		"RETENTION_JOBS": c.Jobs, "RETENTION_INVITATIONS": c.Invitations,
 		"RETENTION_MESSAGES": c.Messages, "RETENTION_DEAD_MESSAGES": c.DeadMessages,
 	} {
 		if d < 24*time.Hour {

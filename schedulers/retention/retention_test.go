@@ -400,6 +400,8 @@ func TestRules(t *testing.T) {
 		"user_outbox":           {`insert into app.user_outbox (user_id, id, kind, dead_at) values ($1, $2, 'x', now() - interval '%s')`, user, []string{"91 days"}, []string{"89 days"}},
 		"processed_messages":    {`insert into app.processed_messages (tenant_id, consumer, message_id, processed_at) values ($1, 'c', $2, now() - interval '%s')`, tenant, []string{"46 days"}, []string{"44 days"}},
 		"user_processed":        {`insert into app.user_processed (user_id, consumer, message_id, processed_at) values ($1, 'c', $2, now() - interval '%s')`, user, []string{"46 days"}, []string{"44 days"}},
+		"jobs":                  {`insert into app.jobs (tenant_id, id, kind, status, created_by, finished_at) values ($1, $2, 'x', 'failed', (select user_id from app.memberships where tenant_id = $1), now() - interval '%s')`, tenant, []string{"91 days"}, []string{"89 days"}},
+		"invitations":           {`insert into app.invitations (tenant_id, id, email, secret_hash, expires_at, accepted_at) values ($1, $2::uuid, $2::uuid::text, '', now(), now() - interval '%s')`, tenant, []string{"91 days"}, []string{"89 days"}},
 		"activity":              {`insert into app.activity (tenant_id, id, action, model, object_id, created_at) values ($1, $2, 'x', 'x', $2, now() - interval '%s')`, tenant, []string{"366 days"}, []string{"364 days"}},
 		"user_events":           {`insert into app.user_events (user_id, id, action, created_at) values ($1, $2, 'x', now() - interval '%s')`, user, []string{"366 days"}, []string{"364 days"}},
 		"usage_records":         {`insert into app.usage_records (tenant_id, id, metric, day, quantity) values ($1, $2, 'api_requests', (now() at time zone 'utc' - interval '%s')::date, 1)`, tenant, []string{"761 days"}, []string{"759 days"}},
@@ -416,6 +418,18 @@ func TestRules(t *testing.T) {
 	dead := ids.New()
 	f.SQL(t, `insert into app.outbox (tenant_id, id, kind, dead_at) values ($1, $2, 'x', now() - interval '60 days')`, tenant, dead)
 	f.SQL(t, `insert into app.processed_messages (tenant_id, consumer, message_id, processed_at) values ($1, 'c', $2, now() - interval '60 days')`, tenant, dead)
+	for address, sql := range map[string]string{
+		"a": `insert into app.mail_recipients (address_hash, updated_at) values ($1, now() - interval '46 days')`,
+		"b": `insert into app.mail_recipients (address_hash, updated_at) values ($1, now() - interval '44 days')`,
+		"c": `insert into app.mail_recipients (address_hash, updated_at, suppressed_at, reason) values ($1, now() - interval '46 days', now() - interval '46 days', 'bounce')`,
+		"d": `insert into app.mail_recipients (address_hash, updated_at) values ($1, now() - interval '46 days')`,
+	} {
+		f.SQL(t, sql, strings.Repeat(address, 64))
+	}
+	f.SQL(t, `insert into app.mail_sends (address_hash, message_id, kind) values ($1, $2, 'x')`, strings.Repeat("d", 64), ids.New())
+	f.SQL(t, `insert into app.jobs (tenant_id, id, kind, status, created_by, finished_at, expires_at) values ($1, $2, 'x', 'succeeded', $3, now() - interval '91 days', now() + interval '1 day')`, tenant, ids.New(), user)
+	f.SQL(t, `insert into app.jobs (tenant_id, id, kind, created_by, created_at) values ($1, $2, 'x', $3, now() - interval '91 days')`, tenant, ids.New(), user)
+	f.SQL(t, `insert into app.invitations (tenant_id, id, email, secret_hash, expires_at, revoked_at) values ($1, $2, 'a@b.c', '', now(), now() - interval '91 days'), ($1, $3, 'd@e.f', '', now() - interval '91 days', null)`, tenant, ids.New(), ids.New())
 	f.SQL(t, `insert into app.host_claims (host, kind, tenant_id, held_until) values ('held', 'subdomain', $1, now() - interval '1 minute'), ('holding', 'subdomain', $1, now() + interval '1 minute')`, tenant)
 	f.SQL(t, `insert into app.usage_reports (tenant_id, metric, day, seq, identifier, customer_id, quantity, state) values
 		($1, 'api_requests', current_date - 761, 1, 'a', 'cus_a', 1, 'differs'), ($1, 'api_requests', current_date - 761, 2, 'b', 'cus_a', 1, 'failed')`, tenant)
@@ -425,6 +439,7 @@ func TestRules(t *testing.T) {
 		"usage_records": 2, "usage_reports": 3, "usage_warnings": 1,
 		"idempotency_keys": 1, "user_idempotency_keys": 1, "email_tokens": 2, "sessions": 2, "outbox": 3, "user_outbox": 1,
 		"processed_messages": 2, "user_processed": 1, "activity": 1, "user_events": 1, "host_claims": 2,
+		"jobs": 3, "invitations": 2, "mail_recipients": 3, "mail_sends": 1,
 	} {
 		if n := f.count(t, `select count(*) from app.`+name); n != want {
 			t.Errorf("%d rows of app.%s are left, want %d", n, name, want)

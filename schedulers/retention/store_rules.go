@@ -12,7 +12,7 @@ import (
 type rule struct {
 	name, table string
 	// owner is the column that the table is distributed by, of the type kind;
-	// key is the rest of its primary key.
+	// key is the rest of its primary key; empty where an owner has one row.
 	owner, kind, key string
 	condition        string
 	age              time.Duration
@@ -40,6 +40,13 @@ func (s *service) rules() []rule {
 		{"processed", "processed_messages", tenant, "uuid", "consumer, message_id", forgotten + `outbox m where m.tenant_id = x.tenant_id and m.id = x.message_id)`, s.cfg.Processed},
 		{"processed", "user_processed", user, "uuid", "consumer, message_id", forgotten + `user_outbox m where m.user_id = x.user_id and m.id = x.message_id)`, s.cfg.Processed},
 		{"mail log", "mail_sends", "address_hash", "text", "message_id", `x.created_at < $1`, s.cfg.Processed},
+		// An address that nothing may be sent to stays known.
+		{"mail log", "mail_recipients", "address_hash", "text", "", `x.suppressed_at is null and x.updated_at < $1
+			and not exists (select 1 from app.mail_sends m where m.address_hash = x.address_hash)`, s.cfg.Processed},
+		// Its file goes first, when it expires.
+		{"jobs", "jobs", tenant, "uuid", "id", `x.finished_at < $1 and x.expires_at is null`, s.cfg.Jobs},
+		// One that expired can be sent again, and its member is still there.
+		{"invitations", "invitations", tenant, "uuid", "id", `(x.accepted_at < $1 or x.revoked_at < $1)`, s.cfg.Invitations},
 		// What Stripe and we do not agree about stays for a person.
 		{"usage", "usage_reports", tenant, "uuid", "metric, day, seq", `x.state = 'matched' and x.day < ($1::timestamptz at time zone 'utc')::date`, s.cfg.Usage},
 		{"usage", "usage_records", tenant, "uuid", "id", `x.metric = 'api_requests' and x.day < ($1::timestamptz at time zone 'utc')::date`, s.cfg.Usage},
@@ -57,12 +64,16 @@ func (s *service) rules() []rule {
 func (s *service) apply(ctx context.Context, run *schedule.Run, r rule) error {
 	before := run.Now.Add(-r.age)
 	from := source{name: r.table, table: r.table, owner: r.owner, kind: r.kind, condition: r.condition, before: before}
-	// The condition stands twice: a row that changed after it was chosen is
-	// looked at again before it goes.
-	sql := `delete from app.` + r.table + ` x where x.` + r.owner + ` = $2::` + r.kind + ` and ` + r.condition + `
-		and (` + r.key + `) in (select ` + r.key + ` from app.` + r.table + ` x where x.` + r.owner + ` = $2::` + r.kind + ` and ` + r.condition + ` limit $3)`
+	due := `x.` + r.owner + ` = $2::` + r.kind + ` and ` + r.condition
+	sql, batch := `delete from app.`+r.table+` x where `+due, []any(nil)
+	if r.key != "" {
+		// The condition stands twice: a row that changed after it was chosen is
+		// looked at again before it goes.
+		sql += ` and (` + r.key + `) in (select ` + r.key + ` from app.` + r.table + ` x where ` + due + ` limit $3)`
+		batch = []any{s.cfg.Batch}
+	}
 	return s.each(ctx, run, from, func(ctx context.Context, owner string) error {
-		return s.drain(ctx, run, r.name, sql, before, owner, s.cfg.Batch)
+		return s.drain(ctx, run, r.name, sql, append([]any{before, owner}, batch...)...)
 	})
 }
 

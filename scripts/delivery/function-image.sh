@@ -12,7 +12,7 @@ changed "$name" || skip "$name"
 run pack build "$REGISTRY/$name:$COMMIT" --publish --path "dist/$name" \
   --builder gcr.io/buildpacks/builder:google-24 --trust-builder \
   --env GOOGLE_FUNCTION_TARGET="$entry" --env GOOGLE_FUNCTION_SIGNATURE_TYPE=http \
-  --env "GOOGLE_GOLDFLAGS=-s -w" --env GOFLAGS=-tags=disable_grpc_modules,nethttpomithttp2 --env GOOGLE_RUNTIME_VERSION=1.26 \
+  --env "GOOGLE_GOLDFLAGS=-s -w" --env GOFLAGS=-tags=disable_grpc_modules,grpcnotrace,nethttpomithttp2 --env GOOGLE_RUNTIME_VERSION=1.26 \
   --report-output-dir "$STATE/report-$name"
 [ -z "$DRY_RUN" ] || exit 0
 digest=$(sed -n 's/^ *digest = "\(sha256:[0-9a-f]\{64\}\)"$/\1/p' "$STATE/report-$name/report.toml")

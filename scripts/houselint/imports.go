@@ -8,7 +8,7 @@ import (
 // order lists the packages of shared from the lowest up. Each imports only what
 // stands before it; packages on one line do not import one another.
 var order = [][]string{
-	{"errs", "ids", "trips", "config", "subdomain", "sheet", "domain", "plans"},
+	{"errs", "ids", "trips", "config", "subdomain", "sheet", "domain", "plans", "prefault"},
 	{"logs", "problem", "outbox", "mail", "blob", "digest"},
 	{"telemetry", "activity", "secrets"},
 	{"hop", "identity"},

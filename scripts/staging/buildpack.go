@@ -65,9 +65,9 @@ const LinkerFlags = "-s -w"
 
 // Tags are what the buildpack is told by GOFLAGS: no gRPC and xDS in the client
 // of Cloud Storage, which speaks JSON here (a quarter of the program and of its
-// start), and no HTTP/2 in net/http, which Cloud Run does not speak to a
-// function; the clients that are gRPC have their own.
-const Tags = "disable_grpc_modules,nethttpomithttp2"
+// start), no pages of gRPC's own for a debugger, and no HTTP/2 in net/http, which
+// Cloud Run does not speak to a function; the clients that are gRPC have their own.
+const Tags = "disable_grpc_modules,grpcnotrace,nethttpomithttp2"
 
 // BuildOn is Build of a program that listens on one host's interface only: on a
 // person's own machine nobody else is to reach it. An empty host is every

@@ -21,6 +21,7 @@ import (
 	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/errs"
+	_ "github.com/coditect/platform/shared/prefault"
 	"github.com/coditect/platform/shared/problem"
 )
 

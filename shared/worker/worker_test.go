@@ -307,7 +307,7 @@ func TestLeaseLost(t *testing.T) {
 			return err
 		}
 		// Whoever prolongs the lease now waits for this lock.
-		if _, err := tx.Exec(context.Background(), `select 1 from app.outbox where id = '`+d.Envelope.ID.String()+`' for update`); err != nil {
+		if _, err := tx.Exec(context.Background(), `select 1 from app.outbox where tenant_id = $1 and id = $2 for update`, f.owner.TenantID, d.Envelope.ID); err != nil {
 			return err
 		}
 		<-ctx.Done()

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,6 +248,86 @@ func TestABadMessageFailsAlone(t *testing.T) {
 		}
 	}
 	drain(2)
+}
+
+// Many messages go in few requests, and nothing overtakes a request that failed.
+func TestRequestsInTheirOrder(t *testing.T) {
+	t.Parallel()
+	const second = `"n":1200}`
+	for name, payload := range map[string]func(n int) string{
+		"by count": func(n int) string { return fmt.Sprintf(`{"n":%d}`, n) },
+		"by size":  func(n int) string { return fmt.Sprintf(`{"pad":%q,"n":%d}`, strings.Repeat("x", 2000), n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests, sent atomic.Int64
+			var away atomic.Bool
+			away.Store(true)
+			at := refuser(t, func(in *pb.PublishRequest) error {
+				requests.Add(1)
+				if away.Load() && slices.ContainsFunc(in.Messages, func(m *pb.PubsubMessage) bool { return strings.Contains(string(m.Data), second) }) {
+					return status.Error(codes.PermissionDenied, "as told")
+				}
+				sent.Add(int64(len(in.Messages)))
+				return nil
+			})
+			project, drain := topic(t, at, true)
+			d := deliverer(t, at, project)
+			person := ids.New()
+			var all []queue.Handover
+			for n := range 2500 {
+				m := handover(person, "profile", n)
+				m.Envelope.Payload = json.RawMessage(payload(n))
+				all = append(all, m)
+			}
+			faults := d.Deliver(t.Context(), all)
+			arrived := int(sent.Load())
+			if arrived == 0 || arrived > 1200 {
+				t.Errorf("%d messages were sent before the failure", arrived)
+			}
+			for i, err := range faults {
+				if want := i >= arrived; want != (err != nil) || want && errs.KindOf(err) != errs.Unavailable {
+					t.Fatalf("%d of %d: %v", i, arrived, err)
+				}
+			}
+			away.Store(false)
+			deliver(t, d, all[arrived:]...)
+			if n := requests.Load(); n > 12 {
+				t.Errorf("%d requests", n)
+			}
+			for n, got := range drain(len(all)) {
+				e, err := queue.Parse(got.Data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(e.Payload) != payload(n) {
+					t.Fatalf("%d. is %s", n, e.Payload)
+				}
+			}
+		})
+	}
+}
+
+// The service goes away between the messages of a request that it refused.
+func TestAwayWhileMessagesGoOneByOne(t *testing.T) {
+	t.Parallel()
+	at := refuser(t, func(in *pb.PublishRequest) error {
+		switch {
+		case len(in.Messages) > 1:
+			return status.Error(codes.InvalidArgument, "one of them is bad")
+		case strings.Contains(string(in.Messages[0].Data), `"n":2}`):
+			return status.Error(codes.PermissionDenied, "as told")
+		}
+		return nil
+	})
+	project, drain := topic(t, at, true)
+	d := deliverer(t, at, project)
+	person := ids.New()
+	got := d.Deliver(t.Context(), []queue.Handover{handover(person, "profile", 1), handover(person, "profile", 2), handover(person, "profile", 3)})
+	if got[0] != nil || errs.KindOf(got[1]) != errs.Unavailable || errs.KindOf(got[2]) != errs.Unavailable {
+		t.Errorf("%v", got)
+	}
+	drain(1)
 }
 
 // After a failure the key is not held back for ever.
