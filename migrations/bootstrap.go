@@ -15,6 +15,9 @@ type Setup struct {
 	Database string // created when absent
 	// A password that is empty is left as it is: no password for a new role.
 	MigratorPassword, AppPassword, SystemPassword string
+	// Citus makes the extension too, before there is a table: for a server that is a
+	// cluster of its own. Nodes that are joined to others have it by then (docs/citus.md).
+	Citus bool
 }
 
 // Bootstrap makes the database and its three roles, or brings those that exist to their right state; it can be
@@ -44,6 +47,11 @@ func Bootstrap(ctx context.Context, superuserURL string, s Setup) error {
 		return err
 	}
 	defer inside.Close(context.WithoutCancel(ctx))
+	if s.Citus {
+		if _, err := inside.Exec(ctx, "create extension if not exists citus"); err != nil {
+			return fmt.Errorf("migrations: bootstrap: the extension citus: %w", err)
+		}
+	}
 	if err := spreadRoles(ctx, inside, s); err != nil {
 		return fmt.Errorf("migrations: bootstrap: citus: %w", err)
 	}

@@ -216,6 +216,28 @@ func TestSessionsOfTheApplicationStartAsTheyMust(t *testing.T) {
 	}
 }
 
+// A server that has Citus gets the extension, again without harm; one that has not is
+// refused, rather than left with tables that are not distributed.
+func TestBootstrapMakesTheExtensionWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	d := fresh(t)
+	cfg, err := pgx.ParseConfig(d.superuser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, d.superuser)
+	const offered = "select current_setting('shared_preload_libraries') ~ '(^|,) *citus *(,|$)' and exists (select from pg_available_extensions where name = 'citus')"
+	can := one[bool](t, c, offered)
+	for range 2 {
+		if err := Bootstrap(t.Context(), d.superuser, Setup{Database: cfg.Database, Citus: true}); (err == nil) != can || err != nil && !strings.Contains(err.Error(), "the extension citus: ") {
+			t.Fatalf("the server has Citus: %v; %v", can, err)
+		}
+		if got := one[bool](t, c, "select exists (select from pg_extension where extname = 'citus')"); got != can {
+			t.Errorf("the server has Citus: %v; the database: %v", can, got)
+		}
+	}
+}
+
 func TestBootstrapCanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	d := migrated(t)

@@ -1,4 +1,5 @@
-// Command router serves the edge.
+// Command router serves the edge. `router check` asks the one that is running here
+// whether it can serve.
 package main
 
 import (
@@ -36,10 +37,20 @@ type settings struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, config.Environ); err != nil {
+	if err := command(ctx, os.Args[1:], config.Environ); err != nil {
 		fmt.Fprintln(os.Stderr, "router:", err)
 		os.Exit(1)
 	}
+}
+
+func command(ctx context.Context, args []string, lookup config.Lookup) error {
+	switch {
+	case len(args) == 0:
+		return run(ctx, lookup)
+	case len(args) == 1 && args[0] == "check":
+		return check(ctx, lookup)
+	}
+	return fmt.Errorf("%q is not asked for: nothing, or check", args)
 }
 
 func run(ctx context.Context, lookup config.Lookup) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -47,6 +48,9 @@ func TestRunServesAndEnds(t *testing.T) {
 	if got := status("/health/"); got != 503 {
 		t.Errorf("health without functions: %d", got)
 	}
+	if err := command(t.Context(), []string{"check"}, config.Map(env)); err == nil || !strings.Contains(err.Error(), `503 {"status":"unhealthy"`) {
+		t.Errorf("checked without functions: %v", err)
+	}
 	if err := run(t.Context(), config.Map(env)); err == nil {
 		t.Error("a second one took the same port")
 	}
@@ -58,6 +62,37 @@ func TestRunServesAndEnds(t *testing.T) {
 	}
 	if got := status("/livez"); got != 0 {
 		t.Errorf("still there: %d", got)
+	}
+	if err := command(t.Context(), []string{"check"}, config.Map(env)); err == nil {
+		t.Error("checked what has ended")
+	}
+}
+
+func TestCheckPassesOnA200Alone(t *testing.T) {
+	t.Parallel()
+	for status, passes := range map[int]bool{200: true, 204: false, 503: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/health/" {
+				t.Errorf("asked for %s", r.URL.Path)
+			}
+			w.WriteHeader(status)
+		}))
+		_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command(t.Context(), []string{"check"}, config.Map(map[string]string{"PORT": port})); (err == nil) != passes {
+			t.Errorf("%d: %v", status, err)
+		}
+		server.Close()
+	}
+	for _, args := range [][]string{{"serve"}, {"check", "more"}, {""}} {
+		if err := command(t.Context(), args, config.Map(nil)); err == nil || !strings.Contains(err.Error(), "not asked for") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	if err := command(t.Context(), []string{"check"}, config.Map(map[string]string{"DRAIN_TIMEOUT": "soon"})); err == nil {
+		t.Error("a configuration that is none")
 	}
 }
 

@@ -30,7 +30,7 @@ environment
   MIGRATE_DATABASE_URL   the database, as coditect_migrator, directly (not through a pooler)
   MIGRATE_LOCK_TIMEOUT   how long to wait for another run to end (5m)
   bootstrap reads SUPERUSER_DATABASE_URL, DATABASE_NAME (coditect) and, where they are to be set,
-  MIGRATOR_PASSWORD, APP_PASSWORD, SYSTEM_PASSWORD
+  MIGRATOR_PASSWORD, APP_PASSWORD, SYSTEM_PASSWORD; with CITUS=true it makes the extension too
 
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 another migration is running
 `

@@ -117,8 +117,15 @@ func bootstrap(ctx context.Context, env lookup, stdout io.Writer) error {
 	if name == "" {
 		name = "coditect"
 	}
+	var citus bool
+	if text := env("CITUS"); text != "" {
+		var err error
+		if citus, err = strconv.ParseBool(text); err != nil {
+			return fmt.Errorf("%w: CITUS %q is neither true nor false", errUsage, text)
+		}
+	}
 	err := migrations.Bootstrap(ctx, url, migrations.Setup{Database: name, MigratorPassword: env("MIGRATOR_PASSWORD"),
-		AppPassword: env("APP_PASSWORD"), SystemPassword: env("SYSTEM_PASSWORD")})
+		AppPassword: env("APP_PASSWORD"), SystemPassword: env("SYSTEM_PASSWORD"), Citus: citus})
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		{nil, []string{"sideways"}, exitUsage, `no command "sideways"`},
 		{nil, []string{"up"}, exitUsage, "MIGRATE_DATABASE_URL is not set"},
 		{nil, []string{"bootstrap"}, exitUsage, "SUPERUSER_DATABASE_URL is not set"},
+		{map[string]string{"SUPERUSER_DATABASE_URL": "x", "CITUS": "perhaps"}, []string{"bootstrap"}, exitUsage, "neither true nor false"},
 		{nil, []string{"create"}, exitUsage, "create needs a name"},
 		{nil, []string{"create", "Bad Name"}, exitUsage, "lower-case words"},
 		{nil, []string{"create", "fine"}, exitUsage, "no migrations/sql here"},
