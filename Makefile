@@ -54,7 +54,7 @@ test: $(LOCAL) ## Install what tests need and run all of them with the race dete
 
 test-citus: ## The tests on a Citus cluster, whose coordinator CITUS_URL names (docs/citus.md; ARGS='-run Worker')
 	@test -n "$$CITUS_URL" || { echo "CITUS_URL is not set: see docs/citus.md" >&2; exit 2; }
-	@go test -tags citus -count=1 -p 1 -timeout 30m $(ARGS) $$(printf './%s... ' functions/*/) ./tests/...
+	@go test -tags citus -count=1 -p 1 -timeout 60m $(ARGS) $$(printf './%s... ' functions/*/ schedulers/*/) ./shared/... ./tests/...
 
 test-stripe: ## Billing on a Stripe account in test mode (STRIPE_SECRET_KEY=sk_test_…; STRIPE_API_URL for another server)
 	@scripts/test-stripe.sh

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/coditect/platform/migrations"
 )
@@ -24,6 +25,9 @@ const (
 	envCitusBouncer  = "CITUS_PGBOUNCER"
 	envCitusPassword = "CITUS_PASSWORD"
 )
+
+// objectInUse is PostgreSQL's error for a database that somebody is connected to.
+const objectInUse = "55006"
 
 // shards is how many shards a test's tables have: few, as each costs files in
 // every database, and enough that tenants meet on a shard and miss each other.
@@ -100,7 +104,16 @@ func citusDatabase(t testing.TB) *Database {
 	})
 	t.Cleanup(func() {
 		each(func(c *pgx.Conn) error {
-			_, err := c.Exec(context.Background(), `drop database if exists `+name+` with (force)`)
+			var err error
+			// Citus starts its daemon for the database again when the server ends it,
+			// and the server waits for that for five seconds only.
+			for range 6 {
+				_, err = c.Exec(context.Background(), `drop database if exists `+name+` with (force)`)
+				var pg *pgconn.PgError
+				if !errors.As(err, &pg) || pg.Code != objectInUse {
+					break
+				}
+			}
 			return err
 		})
 	})
