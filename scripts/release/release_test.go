@@ -383,6 +383,36 @@ func script(t *testing.T, state string, gcloud string, healthy bool, name string
 	return string(raw), err == nil
 }
 
+// What google-github-actions/auth leaves in the checkout is no change of it, and is
+// never committed.
+func TestCredentialsOfAWorkflowAreIgnored(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{"gha-creds-0123456789abcdef.json": true, "credentials.json": false} {
+		cmd := exec.CommandContext(t.Context(), "git", "check-ignore", "--quiet", name)
+		cmd.Dir = "../.."
+		if ignored := cmd.Run() == nil; ignored != want {
+			t.Errorf("%s: ignored is %v", name, ignored)
+		}
+	}
+}
+
+// TestCommentTellsOfAFailedPlan prints a comment for a plan that broke off after it
+// had said what would change.
+func TestCommentTellsOfAFailedPlan(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	write(t, state, "plan.txt", "Planning failed.\nPlan: 3 to add, 0 to change, 0 to destroy.\n")
+	for outcome, want := range map[string]string{"success": "**dev**: Plan: 3 to add", "failure": "**dev**: the plan failed", "skipped": "**dev**: the plan failed"} {
+		cmd := exec.CommandContext(t.Context(), "bash", "scripts/delivery/comment.sh", "--dry-run")
+		cmd.Dir = "../.."
+		cmd.Env = append(os.Environ(), "STATE="+state, "ENVIRONMENT=dev", "PULL=7", "OUTCOME="+outcome)
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: no %q, %v in\n%s", outcome, want, err, out)
+		}
+	}
+}
+
 func changed(t *testing.T, names ...string) string {
 	t.Helper()
 	state := t.TempDir()
