@@ -230,8 +230,10 @@ func Costs(tenants float64) []Line {
 	groups := math.Max(math.Ceil(a.peak*perSecond/a.database), math.Ceil(rows/lastOfSQL))
 	database := Line{"Database", "Cloud SQL", month("sql") + math.Max(firstDisk, rows)*usd("storage")}
 	if groups > 1 {
+		// Cloud SQL stays, with what Hydra keeps.
 		more := math.Max(0, rows/groups-groupDisk)
-		database = Line{"Database", fmt.Sprintf("Citus, %.0f groups", groups+1), (groups+1)*month("group") + groups*2*more*usd("ssd") + month("consensus")}
+		citus := (groups+1)*month("group") + groups*2*more*usd("ssd") + month("consensus")
+		database = Line{"Database", fmt.Sprintf("Citus, %.0f groups, and Cloud SQL", groups+1), citus + month("sql") + firstDisk*usd("storage")}
 	}
 	cluster := math.Max(nodes, groups)
 	return []Line{

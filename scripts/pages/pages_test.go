@@ -52,6 +52,11 @@ func TestCosts(t *testing.T) {
 	if got, want := Costs(100)[0].USD, 210_000*second; got > want || got < 0.995*want {
 		t.Errorf("functions cost %f, not about %f", got, want)
 	}
+	// A million have 39 groups beside the coordinator's, 25 TB among them, and Cloud SQL
+	// with its first 100 GB.
+	if got, want := Costs(1_000_000)[6].USD, 40*596.83624+78*(25_000.0/39-500)*0.17+68.80921+394.492+100*0.34; math.Abs(got-want) > 1e-2 {
+		t.Errorf("the database costs %f, not %f", got, want)
+	}
 	// 1 TiB, 9 TiB, and 100 GB.
 	if got, want := egress(10_340), 1024*0.12+9216*0.11+100*0.085; math.Abs(got-want) > 1e-9 {
 		t.Errorf("traffic costs %f, not %f", got, want)
@@ -105,6 +110,7 @@ func TestCostsFollowTheModules(t *testing.T) {
 		{"terraform/modules/function/main.tf", []string{"cpu_idle = true"}},
 		{"terraform/modules/citus/variables.tf", []string{`default = "n2-highmem-4"`, `variable "disk_gb" { description = "The data disk of a node." type = number default = 500 }`}},
 		{"terraform/modules/citus/main.tf", []string{`slice(var.zones, 0, 2)`, `type = "pd-ssd" size = var.disk_gb`, `size = 30 type = "pd-balanced"`, `machine_type = "e2-small"`, `size = 20 type = "pd-ssd"`}},
+		{"terraform/modules/platform/main.tf", []string{`module "cloudsql" { source = "../cloudsql" project_id`}},
 		{"terraform/modules/gke/variables.tf", []string{`machine = optional(string, "n2-standard-4")`}},
 		{"terraform/modules/gke/main.tf", []string{`disk_type = "pd-balanced" disk_size_gb = 100`}},
 		{"terraform/environments/production/variables.tf", []string{`default = "europe-west1"`}},

@@ -22,6 +22,10 @@ var Mutations = []Mutation{
 	{"firewall", "main.tf", `ranges = local.proxy`, `ranges = [var.functions_range]`, "A shell only through the identity-aware proxy."},
 	{"firewall", "main.tf", `targets = [var.tags.functions, var.tags.cluster, var.tags.database, var.tags.consensus], ports = ["443"]`, `targets = [var.tags.functions, var.tags.cluster, var.tags.database, var.tags.consensus], ports = ["80"]`, "The internet is reached on 443 only."},
 
+	{"firewall", "main.tf", `cluster-to-managed = {
+      why = "Hydra reaches its database on Cloud SQL, and PgBouncer the functions' where there is no Citus", ranges = [var.managed_range], targets = [var.tags.cluster]`, `cluster-to-managed = {
+      why = "Hydra reaches its database on Cloud SQL, and PgBouncer the functions' where there is no Citus", ranges = [var.managed_range], targets = [var.tags.migrator]`, "Beside Citus, Hydra reaches its database on the managed instance."},
+
 	{"cloudsql", "main.tf", `ipv4_enabled                                  = false`, `ipv4_enabled                                  = true`, "The database has no public address."},
 	{"cloudsql", "main.tf", `"ENCRYPTED_ONLY"`, `"ALLOW_UNENCRYPTED_AND_ENCRYPTED"`, "The database takes TLS only."},
 	{"cloudsql", "main.tf", `point_in_time_recovery_enabled = true`, `point_in_time_recovery_enabled = false`, "Every moment can be restored."},
@@ -88,6 +92,7 @@ var Mutations = []Mutation{
 	{"platform", "main.tf", `} if f.kind == "schedule" }`, `} if f.kind == "schedule" && name != "retention" }`, "Every schedule has its job."},
 	{"platform", "main.tf", `} if f.kind == "task" }`, `} if f.kind == "task" && name != "mailer" }`, "Every queue is there."},
 	{"platform", "main.tf", `} if f.kind == "pubsub" }`, `} if f.kind == "listener" }`, "Every listener has its subscription."},
+	{"platform", "main.tf", `tier                = var.database.tier`, `tier                = "db-custom-2-7680"`, "Cloud SQL is there beside Citus: four processors, 15 GB, a standby."},
 	{"platform", "main.tf", `production = var.environment == "production"`, `production = var.environment == "prod"`, "Everything is protected in production."},
 	{"platform", "main.tf", `&& name != local.rotation])`, `])`, "Functions may what terraform/access.json says, and nothing else."},
 }

@@ -9,6 +9,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -101,10 +102,12 @@ func all[T runtime.Object](objects []runtime.Object) []T {
 	return out
 }
 
-// Faults are the house's rules that an environment breaks.
-func Faults(environment string, objects []runtime.Object) []string {
+// Faults are the house's rules that an environment breaks, given the pools of nodes
+// that its Terraform makes.
+func Faults(environment string, objects []runtime.Object, pools map[string]Pool) []string {
 	r := &report{}
 	r.namespace(environment, objects)
+	r.nodes(all[*apps.Deployment](objects), pools)
 	for _, d := range all[*apps.Deployment](objects) {
 		r.pods(d)
 		r.guarded(d, objects)
@@ -180,6 +183,32 @@ func (r *report) pods(d *apps.Deployment) {
 	}
 	for _, c := range spec.Containers {
 		r.want(c.StartupProbe != nil && c.LivenessProbe != nil && c.ReadinessProbe != nil, "%s/%s lacks a probe", d.Name, c.Name)
+	}
+}
+
+// nodes wants every pod to have nodes that take it, and every dedicated pool of nodes
+// somebody for whom it is: one that nobody asks for stays empty, and is paid for.
+func (r *report) nodes(deployments []*apps.Deployment, pools map[string]Pool) {
+	used := map[string]bool{}
+	for _, d := range deployments {
+		spec := d.Spec.Template.Spec
+		name, chosen := spec.NodeSelector["pool"]
+		pool, exists := pools[name]
+		r.want(!chosen || exists, "%s runs on nodes of pool %s, which Terraform does not make", d.Name, name)
+		tolerated := map[string]bool{}
+		for _, t := range spec.Tolerations {
+			exact := t.Key == "dedicated" && t.Operator == core.TolerationOpEqual && t.Effect == core.TaintEffectNoSchedule
+			r.want(exact, "%s tolerates more than one pool's taint", d.Name)
+			if exact {
+				tolerated[t.Value] = true
+				r.want(t.Value == name, "%s tolerates nodes of %s and does not choose them", d.Name, t.Value)
+			}
+		}
+		r.want(!pool.Dedicated || tolerated[name], "%s does not tolerate the taint of pool %s: no node takes it", d.Name, name)
+		used[name] = used[name] || pool.Dedicated && tolerated[name]
+	}
+	for _, name := range slices.Sorted(maps.Keys(pools)) {
+		r.want(!pools[name].Dedicated || used[name], "nothing runs on the nodes of pool %s", name)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,24 +37,37 @@ func objects(t *testing.T, environment string) []runtime.Object {
 }
 
 // promises are the README's table and the connection budget: what all pods of
-// PgBouncer may open together.
+// PgBouncer, and all of Hydra, may open together.
 var promises = map[string]struct {
 	pods, cpu, memory     string
 	hydraLeast, hydraMost int32
 	poolers, connections  int
+	direct                int
 }{
-	"dev":        {"10", "20", "40G", 1, 2, 1, 20},
-	"staging":    {"50", "100", "200G", 2, 6, 2, 120},
-	"production": {"200", "400", "800G", 3, 20, 3, 300},
+	"dev":        {"10", "20", "40G", 1, 2, 1, 20, 12},
+	"staging":    {"50", "100", "200G", 2, 6, 2, 120, 28},
+	"production": {"200", "400", "800G", 3, 20, 3, 300, 84},
+}
+
+// hydraConnections are those of one pod: its data source says so (hydra.config.yaml).
+const hydraConnections = 4
+
+func environment(t *testing.T, name string) Environment {
+	t.Helper()
+	out, err := ReadEnvironment(root, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func TestOverlaysKeepTheirPromises(t *testing.T) {
 	t.Parallel()
-	for environment, want := range promises {
-		t.Run(environment, func(t *testing.T) {
+	for name, want := range promises {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			have := objects(t, environment)
-			for _, f := range Faults(environment, have) {
+			have, made := objects(t, name), environment(t, name)
+			for _, f := range Faults(name, have, made.Pools) {
 				t.Error(f)
 			}
 			quota := all[*core.ResourceQuota](have)[0].Spec.Hard
@@ -69,38 +83,73 @@ func TestOverlaysKeepTheirPromises(t *testing.T) {
 			if *scaler.MinReplicas != want.hydraLeast || scaler.MaxReplicas != want.hydraMost {
 				t.Errorf("hydra scales from %d to %d", *scaler.MinReplicas, scaler.MaxReplicas)
 			}
-			if got := connections(t, have, want.poolers); got != want.connections {
+			pooler := settings(t, have)
+			if got := pooler["max_db_connections"] * want.poolers; got != want.connections {
 				t.Errorf("PgBouncer may open %d connections, not %d", got, want.connections)
+			}
+			// Two roles have a pool each, and neither can take what is the other's.
+			if pooler["default_pool_size"]*2 != pooler["max_db_connections"] {
+				t.Errorf("two pools of %d are not %d", pooler["default_pool_size"], pooler["max_db_connections"])
+			}
+			direct := hydraConnections * (int(want.hydraMost) + surge(t, have, "hydra"))
+			if direct != want.direct {
+				t.Errorf("Hydra may open %d connections, not %d", direct, want.direct)
+			}
+			deployed := Budget{Poolers: pods(t, have), Clients: pooler["max_client_conn"], PoolSize: pooler["default_pool_size"], Direct: direct}
+			if deployed != made.Budget {
+				t.Errorf("Terraform's budget counts with %+v, and %+v is deployed", made.Budget, deployed)
+			}
+			if deployed.Poolers != want.poolers || surge(t, have, "pgbouncer") != 0 {
+				t.Errorf("PgBouncer has %d pods and %d more while it is replaced", deployed.Poolers, surge(t, have, "pgbouncer"))
 			}
 			fits(t, have, quota)
 		})
 	}
 }
 
-// connections is what the pods of PgBouncer may open, by their mounted settings.
-func connections(t *testing.T, have []runtime.Object, poolers int) int {
+func deployment(t *testing.T, have []runtime.Object, name string) *apps.Deployment {
 	t.Helper()
 	for _, d := range all[*apps.Deployment](have) {
-		if d.Name != "pgbouncer" {
-			continue
-		}
-		if int(*d.Spec.Replicas) != poolers || d.Spec.Strategy.RollingUpdate.MaxSurge.IntValue() != 0 {
-			t.Errorf("PgBouncer has %d pods and %d more while it is replaced", *d.Spec.Replicas, d.Spec.Strategy.RollingUpdate.MaxSurge.IntValue())
+		if d.Name == name {
+			return d
 		}
 	}
+	t.Fatalf("no deployment %s", name)
+	return nil
+}
+
+func pods(t *testing.T, have []runtime.Object) int {
+	t.Helper()
+	return int(*deployment(t, have, "pgbouncer").Spec.Replicas)
+}
+
+// surge is how many pods more there are while one is replaced.
+func surge(t *testing.T, have []runtime.Object, name string) int {
+	t.Helper()
+	return deployment(t, have, name).Spec.Strategy.RollingUpdate.MaxSurge.IntValue()
+}
+
+// settings are the numbers that a pod of PgBouncer is given: those of its mounted
+// limits, over which its main file goes, as it includes them first.
+func settings(t *testing.T, have []runtime.Object) map[string]int {
+	t.Helper()
+	out := map[string]int{}
 	for _, m := range all[*core.ConfigMap](have) {
-		for line := range strings.Lines(m.Data["limits.ini"]) {
-			if value, ok := strings.CutPrefix(line, "max_db_connections = "); ok {
-				n, err := strconv.Atoi(strings.TrimSpace(value))
-				if err != nil {
-					t.Fatal(err)
+		for _, file := range []string{"limits.ini", "pgbouncer.ini"} {
+			for line := range strings.Lines(m.Data[file]) {
+				name, value, ok := strings.Cut(strings.TrimSpace(line), " = ")
+				if n, err := strconv.Atoi(value); ok && err == nil {
+					out[name] = n
 				}
-				return n * poolers
 			}
 		}
 	}
-	t.Error("PgBouncer opens as many connections as it likes")
-	return 0
+	for _, name := range []string{"default_pool_size", "max_db_connections", "max_client_conn"} {
+		if out[name] == 0 {
+			t.Errorf("PgBouncer is given no %s", name)
+		}
+	}
+	return out
 }
 
 // fits holds the largest that the workloads may become against the quota: a quota
@@ -131,25 +180,38 @@ func fits(t *testing.T, have []runtime.Object, quota core.ResourceList) {
 	}
 }
 
+// old is whether an image's tag says a release before 1.25.2.
+func old(image string) (bool, error) {
+	var version [3]int
+	for i, part := range strings.SplitN(image[strings.LastIndex(image, ":")+1:], ".", 3) {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return false, err
+		}
+		version[i] = n
+	}
+	return slices.Compare(version[:], []int{1, 25, 2}) < 0, nil
+}
+
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
-	have := objects(t, "production")
-	for _, d := range all[*apps.Deployment](have) {
-		if d.Name != "pgbouncer" {
-			continue
+	for image, want := range map[string]bool{"r/pgbouncer:1.25.1": true, "r/pgbouncer:1.9.9": true, "r/pgbouncer:1.25.2": false, "r/pgbouncer:1.26.0": false} {
+		if got, err := old(image); err != nil || got != want {
+			t.Errorf("%s is old: %t, %v", image, got, err)
 		}
-		image := d.Spec.Template.Spec.Containers[0].Image
-		var version [3]int
-		for i, part := range strings.SplitN(image[strings.LastIndex(image, ":")+1:], ".", 3) {
-			n, err := strconv.Atoi(part)
-			if err != nil {
-				t.Fatalf("%s: %v", image, err)
-			}
-			version[i] = n
+	}
+	for environment := range promises {
+		image := deployment(t, objects(t, environment), "pgbouncer").Spec.Template.Spec.Containers[0].Image
+		if older, err := old(image); err != nil || older {
+			t.Errorf("%s: %s is older than 1.25.2, or of no release: %v", environment, image, err)
 		}
-		if slices.Compare(version[:], []int{1, 25, 2}) < 0 {
-			t.Errorf("%s is older than 1.25.2", image)
-		}
+	}
+	hydra, err := os.ReadFile(filepath.Join(root, Dir, "base", "hydra.config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(hydra), fmt.Sprintf("max_conns=%d:", hydraConnections)) {
+		t.Errorf("nobody is told that a pod of Hydra has %d connections", hydraConnections)
 	}
 	raw, err := os.ReadFile(filepath.Join(root, Dir, "base", "pgbouncer.ini"))
 	if err != nil {
@@ -223,6 +285,11 @@ func TestFaultsAreFound(t *testing.T) {
 		"token":              {"automountServiceAccountToken: false\nkind: ServiceAccount", "automountServiceAccountToken: true\nkind: ServiceAccount", "mounts a token"},
 		"another's secrets":  {"projects/coditect-production/secrets/hydra-config", "projects/coditect-dev/secrets/hydra-config", "another environment"},
 		"a secret":           {"kind: LimitRange\n", "kind: Secret\n", "Secret"},
+		"no toleration":      {"      tolerations:\n      - effect: NoSchedule\n        key: dedicated\n        operator: Equal\n        value: pooler\n", "", "does not tolerate the taint of pool pooler"},
+		"any taint":          {"        key: dedicated\n        operator: Equal\n        value: pooler\n", "        operator: Exists\n", "more than one pool's taint"},
+		"no such pool":       {"pool: pooler", "pool: poolers", "which Terraform does not make"},
+		"anywhere":           {"      nodeSelector:\n        pool: pooler\n", "", "does not choose them"},
+		"an empty pool":      {"pool: pooler", "pool: general", "nothing runs on the nodes of pool pooler"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -230,7 +297,7 @@ func TestFaultsAreFound(t *testing.T) {
 				t.Fatalf("production does not contain %q", tt.from)
 			}
 			have, err := Decode(strings.ReplaceAll(text, tt.from, tt.to))
-			said := strings.Join(Faults("production", have), "\n")
+			said := strings.Join(Faults("production", have, environment(t, "production").Pools), "\n")
 			if err != nil {
 				said += err.Error()
 			}
@@ -238,5 +305,44 @@ func TestFaultsAreFound(t *testing.T) {
 				t.Errorf("not found; found:\n%s", said)
 			}
 		})
+	}
+}
+
+func TestReadEnvironment(t *testing.T) {
+	t.Parallel()
+	const pools = `cluster = { zones = ["${var.region}-b"], pools = { general = { min = 1, max = 5 }, pooler = { min = 2, max = 6, dedicated = true } } }`
+	const budget = `budget = { poolers = 3, max_client_connections = 4000, pool_size = 50, direct = 84 }`
+	for name, c := range map[string]struct{ text, want string }{
+		"whole":          {"module \"platform\" {\n" + pools + "\n" + budget + "\n}\n", ""},
+		"no such module": {"module \"other\" {\n" + pools + "\n" + budget + "\n}\n", "no module platform"},
+		"no budget":      {"module \"platform\" {\n" + pools + "\n}\n", "given no budget"},
+		"no figure":      {"module \"platform\" {\n" + pools + "\nbudget = { poolers = 3 }\n}\n", "budget: no "},
+		"no number":      {"module \"platform\" {\n" + pools + "\n" + strings.Replace(budget, "84", `"some"`, 1) + "\n}\n", "direct"},
+		"no pools":       {"module \"platform\" {\ncluster = {}\n" + budget + "\n}\n", "no pools"},
+		"no most":        {"module \"platform\" {\ncluster = { pools = { general = { min = 1 } } }\n" + budget + "\n}\n", "pool general: no max"},
+		"not evaluated":  {"module \"platform\" {\n" + pools + "\nbudget = local.budget\n}\n", "local"},
+		"no syntax":      {"module {", "main.tf"},
+	} {
+		dir := t.TempDir()
+		folder := filepath.Join(dir, "terraform/environments/dev")
+		if err := os.MkdirAll(folder, 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "main.tf"), []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadEnvironment(dir, "dev")
+		if c.want != "" {
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil || got.Budget != (Budget{3, 4000, 50, 84}) || len(got.Pools) != 2 || got.Pools["pooler"] != (Pool{2, 6, true}) || got.Pools["general"] != (Pool{1, 5, false}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	if _, err := ReadEnvironment(t.TempDir(), "dev"); err == nil {
+		t.Error("there is no such environment")
 	}
 }

@@ -26,7 +26,7 @@ module "platform" {
 
   monthly_budget = 500
   database       = { tier = "db-f1-micro", highly_available = false, disk_gb = 10, max_connections = 50 }
-  budget         = { poolers = 1, pool_size = 15, reserved = 10 }
+  budget         = { poolers = 1, max_client_connections = 4000, pool_size = 10, direct = 12, reserved = 10 }
   redis          = { memory_gb = 1, highly_available = false }
   cluster        = { zones = ["${var.region}-b"], pools = { general = { min = 1, max = 5 } } }
   router         = { min = 1, max = 3 }

@@ -25,9 +25,11 @@ module "platform" {
   images          = var.images
 
   monthly_budget = 10000
-  # Citus carries production; the same size of Cloud SQL stands here for a return.
+  # Citus carries the rows of functions; Cloud SQL has Hydra's, and the size for a
+  # return.
   database = { tier = "db-custom-4-15360", highly_available = true, disk_gb = 100, max_connections = 400 }
   citus    = { workers = 2, image = var.citus_image }
+  budget   = { poolers = 3, max_client_connections = 4000, pool_size = 50, direct = 84, reserved = 50 }
   redis    = { memory_gb = 5, highly_available = true }
   cluster = {
     zones      = ["${var.region}-b", "${var.region}-c", "${var.region}-d"]

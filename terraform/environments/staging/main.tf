@@ -26,11 +26,11 @@ module "platform" {
 
   monthly_budget = 2000
   database       = { tier = "db-custom-2-7680", highly_available = true, disk_gb = 50, max_connections = 200 }
-  budget         = { pool_size = 35, reserved = 40 }
+  budget         = { poolers = 2, max_client_connections = 4000, pool_size = 30, direct = 28, reserved = 40 }
   redis          = { memory_gb = 3, highly_available = true }
   cluster = {
     zones      = ["${var.region}-b", "${var.region}-c", "${var.region}-d"]
-    pools      = { general = { min = 3, max = 17 }, pooler = { min = 1, max = 3, dedicated = true } }
+    pools      = { general = { min = 2, max = 17 }, pooler = { min = 1, max = 3, dedicated = true } }
     blue_green = true
   }
   router        = { min = 1, max = 10 }

@@ -1,14 +1,14 @@
-# PostgreSQL by Google, for environments without Citus. It has an address inside
-# the network only, takes TLS only, and is reached by PgBouncer and the migration
-# job alone (the firewall module says so).
+# PostgreSQL by Google: Hydra's database, and the functions' where there is no Citus.
+# It has an address inside the network only, takes TLS only, and is reached by the
+# cluster's pods and the migration job alone (the firewall module says so).
 
 locals {
-  # What the pooler may open here at most, beside what is kept for people,
-  # migrations and Google's own.
-  wanted    = var.budget.poolers * var.budget.pool_size * var.budget.pools
+  # What the pooler and Hydra's pods may open here at most, beside what is kept for
+  # people, migrations and Google's own.
+  wanted    = var.budget.poolers * var.budget.pool_size * var.budget.pools + var.budget.direct
   available = var.max_connections - var.budget.reserved
   # What functions may open at the pooler at most.
-  clients       = sum([for instances in values(var.budget.instances) : instances]) * var.budget.connections_per_instance
+  clients       = sum(concat([0], values(var.budget.instances))) * var.budget.connections_per_instance
   pooler_limits = var.budget.poolers * var.budget.max_client_connections
 
   flags = merge({
@@ -102,7 +102,7 @@ resource "google_sql_database_instance" "this" {
 
     precondition {
       condition     = local.wanted <= local.available
-      error_message = "PgBouncer may open ${local.wanted} connections (${var.budget.poolers} poolers × ${var.budget.pools} pools × ${var.budget.pool_size}), and the database has ${local.available} for it (${var.max_connections} less ${var.budget.reserved})."
+      error_message = "PgBouncer and Hydra may open ${local.wanted} connections (${var.budget.poolers} poolers × ${var.budget.pools} pools × ${var.budget.pool_size}, and ${var.budget.direct}), and the database has ${local.available} for it (${var.max_connections} less ${var.budget.reserved})."
     }
     precondition {
       condition     = local.clients <= local.pooler_limits

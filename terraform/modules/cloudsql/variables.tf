@@ -83,7 +83,7 @@ variable "max_connections" {
 variable "budget" {
   description = <<-EOT
     What the connections go to: instances of each function that uses the database, the connections of one of them (DATABASE_MAX_CONNS), replicas of PgBouncer with
-    their max_client_conn, its pools (one for each role) and the size of one; reserved are those of people, migrations and Google's own.
+    their max_client_conn, its pools (one for each role) and the size of one, and what goes past it (direct: Hydra); reserved are those of people, migrations and Google's own.
   EOT
   type = object({
     instances                = map(number)
@@ -92,6 +92,7 @@ variable "budget" {
     max_client_connections   = optional(number, 10000)
     pools                    = optional(number, 2)
     pool_size                = optional(number, 80)
+    direct                   = optional(number, 0)
     reserved                 = optional(number, 50)
   })
 }

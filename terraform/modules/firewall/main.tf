@@ -45,6 +45,9 @@ locals {
     functions-to-pooler = {
       why = "Functions reach PgBouncer", ranges = [var.machines_range], targets = [var.tags.functions], ports = [var.ports.pooler]
     }
+    cluster-to-managed = {
+      why = "Hydra reaches its database on Cloud SQL, and PgBouncer the functions' where there is no Citus", ranges = [var.managed_range], targets = [var.tags.cluster], ports = [var.ports.postgres]
+    }
     functions-to-redis = {
       why = "Functions reach Redis", ranges = [var.managed_range], targets = [var.tags.functions], ports = [var.ports.redis]
     }
@@ -68,9 +71,6 @@ locals {
       why = "Nodes reach each other and etcd", ranges = [var.machines_range], targets = [var.tags.database, var.tags.consensus], ports = [var.ports.postgres, var.ports.patroni, "2379", "2380"]
     }
     } : {
-    pooler-to-database = {
-      why = "PgBouncer reaches Cloud SQL", ranges = [var.managed_range], targets = [var.tags.cluster], ports = [var.ports.postgres]
-    }
     migrator-to-database = {
       why = "The migration job goes past PgBouncer", ranges = [var.managed_range], targets = [var.tags.migrator], ports = [var.ports.postgres]
     }

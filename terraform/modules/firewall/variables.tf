@@ -41,7 +41,7 @@ variable "control_plane_range" {
 }
 
 variable "citus" {
-  description = "Whether the database is ours (Citus on machines) or Cloud SQL."
+  description = "Whether the functions' rows are in a database of ours (Citus on machines) or in Cloud SQL."
   type        = bool
   default     = false
 }

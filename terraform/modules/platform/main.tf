@@ -20,6 +20,11 @@ locals {
   rotation  = one([for name, l in local.links : name if contains(l, "secrets/manager")])
   databases = { for name, f in local.all : name => min(f.resources.max, var.max_instances) if f.database != "none" }
   budget    = merge(var.budget, { instances = local.databases })
+  # Beside Citus the managed instance is Hydra's alone: no function, no pooler.
+  managed_budget = merge(local.budget, {
+    instances = { for name, n in local.databases : name => n if var.citus == null }
+    poolers   = var.citus == null ? var.budget.poolers : 0
+  })
 
   # The longest time between two runs, of the forms that the list has; weekly is
   # the longest of all.
@@ -86,9 +91,10 @@ module "firewall" {
   citus               = var.citus != null
 }
 
+# In every environment: Hydra's database is here, and the functions' where there is
+# no Citus.
 module "cloudsql" {
   source = "../cloudsql"
-  count  = var.citus == null ? 1 : 0
 
   project_id          = var.project_id
   region              = var.region
@@ -98,7 +104,7 @@ module "cloudsql" {
   highly_available    = var.database.highly_available
   disk_gb             = var.database.disk_gb
   max_connections     = var.database.max_connections
-  budget              = local.budget
+  budget              = local.managed_budget
   deletion_protection = local.production
   labels              = local.labels
 }

@@ -24,8 +24,8 @@ output "subscriptions" {
 }
 
 output "connections" {
-  description = "The connection budget."
-  value       = concat([for m in module.cloudsql : m.connections], [for m in module.citus : m.connections])[0]
+  description = "The connection budget: of the functions' database, and of the managed instance."
+  value       = merge(concat([for m in module.citus : m.connections], [module.cloudsql.connections])[0], { managed = module.cloudsql.connections.pooler })
 }
 
 output "addresses" {
@@ -69,7 +69,8 @@ output "delivery" {
 output "protected" {
   description = "Whether each part is protected from deletion."
   value = {
-    database  = alltrue(concat([for m in module.cloudsql : m.deletion_protection], [for m in module.citus : m.deletion_protection]))
+    database  = concat([for m in module.citus : m.deletion_protection], [module.cloudsql.deletion_protection])[0]
+    managed   = module.cloudsql.deletion_protection
     redis     = module.redis.deletion_protection
     cluster   = module.gke.deletion_protection
     router    = module.router.deletion_protection
@@ -83,7 +84,8 @@ output "sizes" {
   description = "What the environments differ in."
   value = {
     cluster     = module.gke.size
-    database    = concat([for m in module.cloudsql : m.size], [for m in module.citus : m.size])[0]
+    database    = module.cloudsql.size
+    citus       = one([for m in module.citus : m.size])
     redis       = module.redis.size
     budget      = module.budget.amount
     unused_days = var.unused_days

@@ -76,28 +76,31 @@ variable "images" {
 }
 
 variable "database" {
-  description = "Cloud SQL's machine, unless there is Citus; max_connections holds for either."
+  description = "Cloud SQL's machine; max_connections holds for a node of Citus, too."
   type        = object({ tier = optional(string, "db-custom-4-15360"), highly_available = optional(bool, true), disk_gb = optional(number, 100), max_connections = optional(number, 400) })
   default     = {}
 }
 
 variable "citus" {
-  description = "The workers and the image of machines; null means Cloud SQL."
+  description = "The workers and the image of machines; null means that Cloud SQL carries the functions' rows as well."
   type        = object({ workers = number, image = string })
   default     = null
 }
 
 variable "budget" {
-  description = "The pooler's part of the connection budget; instances follow from functions/functions.json."
+  description = <<-EOT
+    The connection budget, as terraform/kubernetes deploys it (a test compares): PgBouncer's pods with their max_client_conn, the size of one of its two pools, and
+    what Hydra's pods open past it; reserved are those of people, migrations and Google's own. Instances follow from functions/functions.json.
+  EOT
   type = object({
     connections_per_instance = optional(number, 10)
-    poolers                  = optional(number, 2)
-    max_client_connections   = optional(number, 10000)
+    poolers                  = number
+    max_client_connections   = number
     pools                    = optional(number, 2)
-    pool_size                = optional(number, 80)
-    reserved                 = optional(number, 50)
+    pool_size                = number
+    direct                   = number
+    reserved                 = number
   })
-  default = {}
 }
 
 variable "redis" {

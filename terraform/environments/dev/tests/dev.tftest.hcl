@@ -50,6 +50,7 @@ run "plan" {
     condition = jsonencode(output.platform.sizes) == jsonencode({
       cluster     = { zones = 1, min_nodes = 1, max_nodes = 5, blue_green = false }
       database    = { tier = "db-f1-micro", highly_available = false }
+      citus       = null
       redis       = { memory_gb = 1, highly_available = false }
       budget      = 500
       unused_days = 30
@@ -77,7 +78,7 @@ run "plan" {
     error_message = "The router is reached by the load balancer only."
   }
   assert {
-    condition     = output.platform.connections.pooler.wanted <= output.platform.connections.pooler.available && output.platform.connections.clients.wanted <= output.platform.connections.clients.available
+    condition     = output.platform.connections.pooler.wanted <= output.platform.connections.pooler.available && output.platform.connections.clients.wanted <= output.platform.connections.clients.available && output.platform.connections.managed.wanted <= output.platform.connections.managed.available
     error_message = "Connections fit."
   }
   assert {

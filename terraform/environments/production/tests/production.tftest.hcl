@@ -49,7 +49,8 @@ run "plan" {
   assert {
     condition = jsonencode(output.platform.sizes) == jsonencode({
       cluster     = { zones = 3, min_nodes = 5, max_nodes = 100, blue_green = true }
-      database    = { workers = 2, machines = 2 }
+      database    = { tier = "db-custom-4-15360", highly_available = true }
+      citus       = { workers = 2, machines = 2 }
       redis       = { memory_gb = 5, highly_available = true }
       budget      = 10000
       unused_days = null
@@ -69,6 +70,22 @@ run "plan" {
     error_message = "Everything is protected in production."
   }
   assert {
+    condition     = try(output.platform.sizes.database == { tier = "db-custom-4-15360", highly_available = true }, false)
+    error_message = "Cloud SQL is there beside Citus: four processors, 15 GB, a standby."
+  }
+  assert {
+    condition     = output.platform.protected.managed == true
+    error_message = "Cloud SQL beside Citus cannot be deleted."
+  }
+  assert {
+    condition     = output.platform.connections.managed == { wanted = 84, available = 350 }
+    error_message = "Beside Citus, Cloud SQL has the connections of Hydra only."
+  }
+  assert {
+    condition     = output.platform.connections.pooler == { wanted = 300, available = 350 }
+    error_message = "PgBouncer's pods open 300 connections at Citus."
+  }
+  assert {
     condition     = length(distinct([for f in output.platform.functions : f.service_account])) == length(output.platform.functions)
     error_message = "No two functions share an account."
   }
@@ -77,7 +94,7 @@ run "plan" {
     error_message = "The router is reached by the load balancer only."
   }
   assert {
-    condition     = output.platform.connections.pooler.wanted <= output.platform.connections.pooler.available && output.platform.connections.clients.wanted <= output.platform.connections.clients.available
+    condition     = output.platform.connections.pooler.wanted <= output.platform.connections.pooler.available && output.platform.connections.clients.wanted <= output.platform.connections.clients.available && output.platform.connections.managed.wanted <= output.platform.connections.managed.available
     error_message = "Connections fit."
   }
   assert {

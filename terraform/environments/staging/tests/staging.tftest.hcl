@@ -48,8 +48,9 @@ run "plan" {
   }
   assert {
     condition = jsonencode(output.platform.sizes) == jsonencode({
-      cluster     = { zones = 3, min_nodes = 4, max_nodes = 20, blue_green = true }
+      cluster     = { zones = 3, min_nodes = 3, max_nodes = 20, blue_green = true }
       database    = { tier = "db-custom-2-7680", highly_available = true }
+      citus       = null
       redis       = { memory_gb = 3, highly_available = true }
       budget      = 2000
       unused_days = null
@@ -77,7 +78,7 @@ run "plan" {
     error_message = "The router is reached by the load balancer only."
   }
   assert {
-    condition     = output.platform.connections.pooler.wanted <= output.platform.connections.pooler.available && output.platform.connections.clients.wanted <= output.platform.connections.clients.available
+    condition     = output.platform.connections.pooler.wanted <= output.platform.connections.pooler.available && output.platform.connections.clients.wanted <= output.platform.connections.clients.available && output.platform.connections.managed.wanted <= output.platform.connections.managed.available
     error_message = "Connections fit."
   }
   assert {

@@ -112,6 +112,22 @@ run "refuses_more_pools_than_connections" {
   expect_failures = [google_sql_database_instance.this]
 }
 
+run "beside_citus" {
+  command = plan
+  variables { budget = { instances = {}, poolers = 0, direct = 84 } }
+
+  assert {
+    condition     = output.connections == { pooler = { wanted = 84, available = 350 }, clients = { wanted = 0, available = 0 } }
+    error_message = "Without functions there are Hydra's connections only."
+  }
+}
+
+run "refuses_hydra_beyond" {
+  command = plan
+  variables { budget = { instances = { tasks = 1 }, direct = 31 } }
+  expect_failures = [google_sql_database_instance.this]
+}
+
 run "refuses_more_functions_than_pooler" {
   command = plan
   variables { budget = { instances = { tasks = 100 }, max_client_connections = 400 } }

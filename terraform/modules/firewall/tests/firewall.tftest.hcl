@@ -70,11 +70,11 @@ run "cloudsql" {
     error_message = "Functions reach Redis where it is, and not elsewhere."
   }
   assert {
-    condition     = toset([for k, r in google_compute_firewall.egress : k if contains(flatten([for a in r.allow : a.ports]), "5432")]) == toset(["pooler-to-database", "migrator-to-database"])
-    error_message = "The database is reached by the pooler and the migration job only."
+    condition     = toset([for k, r in google_compute_firewall.egress : k if contains(flatten([for a in r.allow : a.ports]), "5432")]) == toset(["cluster-to-managed", "migrator-to-database"])
+    error_message = "The database is reached by the cluster and the migration job only."
   }
   assert {
-    condition     = !contains(google_compute_firewall.egress["pooler-to-database"].target_tags, "functions")
+    condition     = google_compute_firewall.egress["cluster-to-managed"].target_tags == toset(["cluster"]) && google_compute_firewall.egress["cluster-to-managed"].destination_ranges == toset(["10.16.0.0/16"])
     error_message = "Functions do not go past the pooler."
   }
   assert {
@@ -90,6 +90,14 @@ run "citus" {
   assert {
     condition     = google_compute_firewall.ingress["database-from-pooler"].target_tags == toset(["database"])
     error_message = "5432 is open on database machines only."
+  }
+  assert {
+    condition     = try(google_compute_firewall.egress["cluster-to-managed"].target_tags == toset(["cluster"]) && google_compute_firewall.egress["cluster-to-managed"].destination_ranges == toset(["10.16.0.0/16"]), false)
+    error_message = "Beside Citus, Hydra reaches its database on the managed instance."
+  }
+  assert {
+    condition     = google_compute_firewall.egress["pooler-to-database"].target_tags == toset(["cluster"]) && google_compute_firewall.egress["pooler-to-database"].destination_ranges == toset(["10.0.16.0/24"])
+    error_message = "PgBouncer reaches the coordinator, and functions do not."
   }
   assert {
     condition     = google_compute_firewall.ingress["database-itself"].source_ranges == toset(["10.0.16.0/24"])
