@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coditect/platform/scripts/deployables"
 )
 
 func TestReasons(t *testing.T) {
@@ -359,21 +361,23 @@ func script(t *testing.T, state string, gcloud string, healthy bool, name string
 			t.Fatal(err)
 		}
 	}
-	program(bin, "gcloud", `case "$*" in *print-access-token*) echo token ;; *--format=json*) echo '{"status":{"traffic":[{"revisionName":"before-1","percent":100}]}}' ;; *) echo "$*" >>"$LOG" ;; esac
+	program(bin, "gcloud", `case "$*" in *"docker images list"*) cat "$LIST" ;; *print-access-token*) echo token ;; *--format=json*) echo '{"status":{"traffic":[{"revisionName":"before-1","percent":100}]}}' ;; *) echo "$*" >>"$LOG" ;; esac
 `+gcloud)
 	program(bin, "sleep", "exit 0\n")
+	program(bin, "terraform", `echo "terraform $*" >>"$LOG"`+"\n")
 	verdict := "exit 0"
 	if !healthy {
 		verdict = `[ "$1" != healthy ] || exit 1`
 	}
-	program(filepath.Join(state, "bin"), "release", `[ "$1" != serving ] || { echo before-1; exit 0; }
+	program(filepath.Join(state, "bin"), "release", `[ "$1" != images ] || exec go run ./scripts/cmd/release "$@"
+[ "$1" != serving ] || { echo before-1; exit 0; }
 [ "$1" != healthy ] || echo "healthy ${*: -1}" >>"$LOG"
 `+verdict+"\n")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"scripts/delivery/" + name}, args...)...) //nolint:gosec // a script of ours
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "LIST="+filepath.Join(state, "registry.json"), "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	raw, readErr := os.ReadFile(log) //nolint:gosec // a file of the test
@@ -409,6 +413,112 @@ func TestCommentTellsOfAFailedPlan(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: no %q, %v in\n%s", outcome, want, err, out)
+		}
+	}
+}
+
+// registered is what gcloud prints of a registry that has an image of every name.
+func registered(t *testing.T, but ...string) (names []string, list string) {
+	t.Helper()
+	all, err := deployables.Load("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const registry = "europe-west1-docker.pkg.dev/coditect-staging/images/"
+	commit := strings.Repeat("c", 40)
+	entry := func(name, digit string, tags any, at string) map[string]any {
+		return map[string]any{"package": registry + name, "version": "sha256:" + strings.Repeat(digit, 64), "tags": tags, "createTime": at, "metadata": map[string]string{"type": "x"}}
+	}
+	var entries []map[string]any
+	names = []string{Router, Migrate}
+	for _, f := range all {
+		names = append(names, f.Name)
+	}
+	for _, name := range names {
+		if slices.Contains(but, name) {
+			continue
+		}
+		entries = append(
+			entries,
+			entry(name, "1", []string{commit}, "2026-11-01T10:00:00Z"),
+			entry(name, "2", strings.Repeat("d", 40)+", latest", "2026-11-02T10:00:00.123456Z"),
+			entry(name, "3", []string{"sha256-" + strings.Repeat("2", 64) + ".sig"}, "2026-11-03T10:00:00Z"),
+			entry(name, "4", "", "2026-11-04T10:00:00Z"),
+		)
+	}
+	raw, err := json.Marshal(append(entries, entry("hydra", "5", []string{"v25.4.0"}, "2026-11-05T10:00:00Z")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names, string(raw)
+}
+
+func TestImages(t *testing.T) {
+	t.Parallel()
+	const registry = "europe-west1-docker.pkg.dev/coditect-staging/images"
+	names, list := registered(t)
+	images, missing, err := Images(strings.NewReader(list), registry, names)
+	if err != nil || len(missing) > 0 || len(images) != len(names) {
+		t.Fatalf("%v, %v missing, %v", images, missing, err)
+	}
+	for name, image := range images {
+		if want := registry + "/" + name + "@sha256:" + strings.Repeat("2", 64); image != want {
+			t.Errorf("%s: %s is not the newest that a release pushed", name, image)
+		}
+	}
+	_, list = registered(t, "tasks", "users")
+	if _, _, err := ImageVariables(strings.NewReader(list), registry, names, false); err == nil || !strings.Contains(err.Error(), "tasks, users: release first") {
+		t.Errorf("applied without an image: %v", err)
+	}
+	text, missing, err := ImageVariables(strings.NewReader(list), registry, names, true)
+	if err != nil || !slices.Equal(missing, []string{"tasks", "users"}) || !strings.Contains(string(text), `/tasks@sha256:000`) {
+		t.Errorf("planned %s without %v: %v", text, missing, err)
+	}
+	for _, broken := range []string{"", "{}", `[{"package":"` + registry + `/tasks","tags":["` + strings.Repeat("a", 40) + `"],"version":"latest"}]`} {
+		if images, _, err := Images(strings.NewReader(broken), registry, names); err == nil {
+			t.Errorf("%s: %v", broken, images)
+		}
+	}
+}
+
+// TestTerraformIsGivenEverything plans and applies with a terraform of our own.
+func TestTerraformIsGivenEverything(t *testing.T) {
+	t.Setenv("STATE_BUCKET", "the-states")
+	given := map[string]string{
+		"project_number": "123456789012", "repository": "example/platform", "base_domain": "staging.example.com", "app_url": "https://app.example.com",
+		"mail_from": "Example <no-reply@example.com>", "emails": `["oncall@example.com"]`, "billing_account": "012345-6789AB-CDEF01",
+	}
+	for name, value := range given {
+		t.Setenv("TF_VAR_"+name, value)
+	}
+	names, list := registered(t)
+	for _, name := range []string{"plan.sh", "apply.sh"} {
+		state := t.TempDir()
+		write(t, state, "registry.json", list)
+		calls, ok := script(t, state, "", true, name)
+		file := filepath.Join(state, "staging.images.tfvars.json")
+		for _, want := range []string{" init -input=false -no-color -backend-config=bucket=the-states\n", "-var-file=" + file} {
+			if !ok || !strings.Contains(calls, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, calls)
+			}
+		}
+		if plan := filepath.Join(state, "staging.tfplan"); name == "apply.sh" && (!strings.Contains(calls, "-out="+plan+"\n") || !strings.HasSuffix(calls, " "+plan+"\n")) {
+			t.Errorf("applies another plan than it made:\n%s", calls)
+		}
+		raw, err := os.ReadFile(file) //nolint:gosec // a file of the test
+		var variables struct{ Images map[string]string }
+		if err != nil || json.Unmarshal(raw, &variables) != nil || len(variables.Images) != len(names) {
+			t.Errorf("%s: %s, %v", name, raw, err)
+		}
+	}
+	// Without one of them nothing is done.
+	t.Setenv("TF_VAR_emails", "")
+	t.Setenv("TF_VAR_billing_account", "")
+	for _, name := range []string{"plan.sh", "apply.sh"} {
+		state := t.TempDir()
+		write(t, state, "registry.json", list)
+		if calls, ok := script(t, state, "", true, name); ok || calls != "" {
+			t.Errorf("%s: without variables it did\n%s", name, calls)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -155,5 +156,67 @@ func TestFailedPlansAreTold(t *testing.T) {
 	}
 	if raw := text(t, ".github/workflows/*.yml"); strings.Contains(raw, "continue-on-error") {
 		t.Error("a step may fail and the job passes")
+	}
+}
+
+// What an environment asks for and has no default of its own for is given to every
+// job that plans or applies it, and so is the bucket of the state.
+func TestVariablesHaveASource(t *testing.T) {
+	t.Parallel()
+	inputs := text(t, "scripts/delivery/inputs.sh")
+	page := text(t, "docs/DEPLOYMENT.md")
+	exported := found(inputs, `TF_VAR_(\w+)=`)
+	for _, script := range []string{"plan", "apply"} {
+		raw := text(t, "scripts/delivery/"+script+".sh")
+		for _, want := range []string{`-backend-config="bucket=$STATE_BUCKET"`, `-var-file="$images"`} {
+			if !strings.Contains(raw, want) {
+				t.Errorf("%s.sh has no %s", script, want)
+			}
+		}
+	}
+	all := workflows(t)
+	jobs := map[string]job{"plan": all["terraform.yml"].Jobs["plan"], "apply": all["terraform.yml"].Jobs["apply"], "drift": all["drift.yml"].Jobs["drift"]}
+	for _, dir := range []string{"dev", "staging", "production"} {
+		body, _, err := parsed(filepath.Join(root, "terraform/environments", dir, "variables.tf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := []string{"bucket"}
+		for _, b := range body.Blocks {
+			if _, given := b.Body.Attributes["default"]; !given {
+				asked = append(asked, b.Labels[0])
+			}
+		}
+		if len(asked) < 10 {
+			t.Errorf("%s asks for %v", dir, asked)
+		}
+		for id, j := range jobs {
+			if j.Env["ENVIRONMENT"] != "${{ matrix.environment }}" {
+				t.Errorf("%s does not know its environment", id)
+			}
+			for _, name := range asked {
+				key, variable := "TF_VAR_"+name, strings.ToUpper(name)
+				switch {
+				case name == "images" || slices.Contains(exported, name):
+					continue
+				case name == "repository":
+					if j.Env[key] != "${{ github.repository }}" {
+						t.Errorf("%s: the repository is %q", id, j.Env[key])
+					}
+					continue
+				case name == "bucket":
+					key, variable = "STATE_BUCKET", "STATE_BUCKET"
+				}
+				if want := "${{ vars[format('" + variable + "_{0}', matrix.environment)] }}"; j.Env[key] != want {
+					t.Errorf("%s in %s: %s is %q, not %s", dir, id, key, j.Env[key], want)
+				}
+				if !strings.Contains(page, "`"+variable+"`") {
+					t.Errorf("docs/DEPLOYMENT.md does not tell of %s", variable)
+				}
+			}
+		}
+	}
+	if len(exported) != 3 {
+		t.Errorf("%v said by inputs.sh", exported)
 	}
 }

@@ -3,6 +3,7 @@
 //	release changed -base COMMIT            what to deploy, a name a line; why on standard error
 //	release changed -base COMMIT -tests     what to test, a pattern a line
 //	release expands -base COMMIT            fail when a migration breaks the release that runs
+//	release images -registry R              Terraform's variable of what is in a registry, of gcloud's JSON on standard input
 //	release serving                         the revision with all traffic, of gcloud's JSON on standard input
 //	release healthy -project P SERVICE=REVISION …   fail when one does not keep its objective (TOKEN)
 //	release provenance -name NAME …         the predicate that is signed with an image
@@ -36,10 +37,10 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"changed": changed, "expands": expands, "serving": serving, "healthy": healthy, "provenance": provenance, "smoke": smoke,
+		"changed": changed, "expands": expands, "images": images, "serving": serving, "healthy": healthy, "provenance": provenance, "smoke": smoke,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("say one of changed, expands, serving, healthy, provenance, smoke")
+		return errors.New("say one of changed, expands, images, serving, healthy, provenance, smoke")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
@@ -89,6 +90,34 @@ func expands(ctx context.Context, args []string) error {
 		return fmt.Errorf("%d statements that the running release does not survive", len(faults))
 	}
 	return nil
+}
+
+func images(_ context.Context, args []string) error {
+	f := flag.NewFlagSet("images", flag.ExitOnError)
+	registry := f.String("registry", "", "the registry's address, without the image")
+	plan := f.Bool("plan", false, "name what was never built all the same")
+	_ = f.Parse(args)
+	root, err := deployables.Root(".")
+	if err != nil {
+		return err
+	}
+	list, err := deployables.Load(root)
+	if err != nil {
+		return err
+	}
+	names := []string{release.Router, release.Migrate}
+	for _, f := range list {
+		names = append(names, f.Name)
+	}
+	text, missing, err := release.ImageVariables(os.Stdin, *registry, names, *plan)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		fmt.Fprintln(os.Stderr, "no release built an image of "+strings.Join(missing, ", ")+" yet")
+	}
+	_, err = os.Stdout.Write(text)
+	return err
 }
 
 func serving(context.Context, []string) error {
