@@ -5,6 +5,7 @@ package terraform
 var Mutations = []Mutation{
 	{"project", "main.tf", `"assertion.repository == '${var.repository}'"`, `"true"`, "Only this repository's runs may sign in."},
 	{"project", "main.tf", `subject/repo:${var.repository}:environment:${var.environment}`, `subject/repo:${var.repository}:ref:refs/heads/main`, "Only a run in the protected environment may apply."},
+	{"project", "variables.tf", `"iap.googleapis.com", `, ``, "Images are scanned, and shells go through the identity-aware proxy: their APIs are on."},
 	{"project", "main.tf", `"DEPRIVILEGE"`, `"DISABLE"`, "The default accounts may nothing."},
 	{"project", "main.tf", `"REQUIRE_ATTESTATION"`, `"ALWAYS_DENY"`, "An image needs the pipeline's signature."},
 	{"project", "main.tf", `role = "roles/storage.objectViewer"`, `role = "roles/storage.objectAdmin"`, "The planner does not write state."},
@@ -48,6 +49,8 @@ var Mutations = []Mutation{
 	{"storage", "main.tf", `uniform_bucket_level_access = true`, `uniform_bucket_level_access = false`, "Rights are the bucket's: no object has its own."},
 	{"storage", "main.tf", `"roles/storage.objectUser"`, `"roles/storage.admin"`, "Functions use objects; the bucket is not theirs."},
 	{"storage", "main.tf", `role = "roles/storage.objectCreator"`, `role = "roles/storage.objectAdmin"`, "Who makes backups cannot delete them."},
+	{"storage", "main.tf", `tag_state  = "UNTAGGED"`, `tag_state  = "TAGGED"`, "In dev images that no tag names go after 30 days."},
+	{"storage", "main.tf", `with_state                 = "ARCHIVED"`, `age                        = 30`, "In dev neither, an object goes by its age while it is used."},
 	{"storage", "main.tf", `immutable_tags = true`, `immutable_tags = false`, "A tag means one image for ever."},
 
 	{"gke", "main.tf", `enable_private_endpoint = true`, `enable_private_endpoint = false`, "Neither nodes nor the control plane have an address outside."},
@@ -62,6 +65,7 @@ var Mutations = []Mutation{
 
 	{"function", "main.tf", `: "INGRESS_TRAFFIC_INTERNAL_ONLY"`, `: "INGRESS_TRAFFIC_ALL"`, "A function is reached from inside only."},
 	{"function", "main.tf", `count = local.open ? 1 : 0`, `count = 1`, "Not everyone may call."},
+	{"function", "main.tf", `path = "/livez"`, `path = "/"`, "A function that hangs is started again."},
 	{"function", "main.tf", `invoker_iam_disabled = false`, `invoker_iam_disabled = true`, "Who calls is checked."},
 	{"function", "main.tf", `app    = { DATABASE_URL = "database-url" }`, `app    = { DATABASE_URL = "database-url", SYSTEM_DATABASE_URL = "system-database-url" }`, "The role that crosses tenants is not everybody's."},
 	{"function", "main.tf", `role      = "roles/secretmanager.secretAccessor"`, `role      = "roles/secretmanager.admin"`, "It reads secrets, and writes none."},
@@ -76,7 +80,7 @@ var Mutations = []Mutation{
 	{"tasks", "main.tf", `"roles/cloudtasks.enqueuer"`, `"roles/cloudtasks.admin"`, "The relay alone makes tasks."},
 	{"scheduler", "main.tf", `for_each = var.schedules`, `for_each = { for n, s in var.schedules : n => s if n != "retention" }`, "Each schedule is there."},
 	{"monitoring", "main.tf", `validate_ssl = true`, `validate_ssl = false`, "Checks from outside go by TLS and look at the certificate."},
-	{"monitoring", "main.tf", `metric.labels.response_code_class=\"2xx\"`, `metric.labels.response_code_class!=\"\"`, "A run that failed is no progress."},
+	{"monitoring", "main.tf", `response_code=\"200\"`, `response_code!=\"\"`, "A run that failed is no progress."},
 	{"budget", "variables.tf", `[0.5, 0.8, 1]`, `[0.5, 1]`, "Somebody is told at 50, 80 and 100 percent."},
 
 	{"delivery", "main.tf", `tags       = [var.tags.migrator]`, `tags       = [var.tags.functions]`, "The firewall lets the migrator past the pooler, by its tag."},
@@ -92,6 +96,8 @@ var Mutations = []Mutation{
 	{"platform", "main.tf", `} if f.kind == "schedule" }`, `} if f.kind == "schedule" && name != "retention" }`, "Every schedule has its job."},
 	{"platform", "main.tf", `} if f.kind == "task" }`, `} if f.kind == "task" && name != "mailer" }`, "Every queue is there."},
 	{"platform", "main.tf", `} if f.kind == "pubsub" }`, `} if f.kind == "listener" }`, "Every listener has its subscription."},
+	{"platform", "main.tf", `- 1440 :`, `- 720 :`, "Every schedule is watched for silence, for longer than the gap between two runs and half a day more at most."},
+	{"platform", "main.tf", `zones               = var.cluster.zones`, `zones               = ["europe-west1-b", "europe-west1-c", "europe-west1-d"]`, "Nodes and machines are in the region that was asked for."},
 	{"platform", "main.tf", `tier                = var.database.tier`, `tier                = "db-custom-2-7680"`, "Cloud SQL is there beside Citus: four processors, 15 GB, a standby."},
 	{"platform", "main.tf", `production = var.environment == "production"`, `production = var.environment == "prod"`, "Everything is protected in production."},
 	{"platform", "main.tf", `&& name != local.rotation])`, `])`, "Functions may what terraform/access.json says, and nothing else."},

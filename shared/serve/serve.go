@@ -89,9 +89,19 @@ var (
 	errClosing = errs.New(errs.Unavailable, "shutting_down", "The service is shutting down.").WithRetry(retryAfter)
 )
 
+// live is where the platform asks whether the process still answers
+// (terraform/modules/function). No operation is there: theirs begin with /api/.
+const live = "/livez"
+
 // ServeHTTP opens the function if need be and serves the request. A failed
-// opening answers 503 and is forgotten: the next request tries again.
+// opening answers 503 and is forgotten: the next request tries again. Whether the
+// process lives is answered without opening anything, so that a database that is
+// away ends no instance; and with 204, which no run of a schedule is answered with.
 func (i *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == live && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	app, err := i.get(r.Context())
 	if err != nil {
 		slog.LogAttrs(r.Context(), slog.LevelError, "function did not open", slog.String("error", err.Error()))

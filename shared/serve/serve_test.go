@@ -22,6 +22,39 @@ func ask(ctx context.Context, t *testing.T, h http.Handler) *httptest.ResponseRe
 
 var hello = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
 
+// The platform's question is answered before the function is open, when it cannot be
+// opened and after its end; anything else goes to the function.
+func TestLives(t *testing.T) {
+	t.Parallel()
+	opened := 0
+	i := New(func(context.Context, config.Lookup) (*App, error) {
+		if opened++; opened == 1 {
+			return nil, errors.New("no database")
+		}
+		return &App{Handler: hello}, nil
+	}, config.Map(nil))
+	asked := func(method, path string, want int) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		i.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		if w.Code != want || want == http.StatusNoContent && w.Body.Len() > 0 {
+			t.Errorf("%s %s: %d %q, not %d", method, path, w.Code, w.Body, want)
+		}
+	}
+	asked(http.MethodGet, "/livez", http.StatusNoContent)
+	if opened != 0 {
+		t.Error("the platform's question opened the function")
+	}
+	asked(http.MethodGet, "/x/", http.StatusServiceUnavailable)
+	asked(http.MethodHead, "/livez", http.StatusNoContent)
+	asked(http.MethodPost, "/livez", http.StatusOK)
+	asked(http.MethodGet, "/livez/", http.StatusOK)
+	if err := i.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	asked(http.MethodGet, "/livez", http.StatusNoContent)
+}
+
 // A failed opening is answered 503 and forgotten; success is kept.
 func TestOpensOnce(t *testing.T) {
 	t.Parallel()

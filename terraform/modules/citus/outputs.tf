@@ -16,6 +16,11 @@ output "connections" {
   }
 }
 
+output "zones" {
+  description = "The zones of its machines."
+  value       = sort(distinct([for i in concat(values(google_compute_instance.node), values(google_compute_instance.consensus)) : i.zone]))
+}
+
 output "deletion_protection" {
   description = "Whether what it made is protected from deletion."
   value       = alltrue([for i in concat(values(google_compute_instance.node), values(google_compute_instance.consensus)) : i.deletion_protection])

@@ -125,6 +125,18 @@ resource "google_cloud_run_v2_service" "this" {
         }
       }
 
+      # Answered without the function being opened (shared/serve): one that hangs is
+      # started again, one whose database is away is not.
+      liveness_probe {
+        timeout_seconds   = 2
+        period_seconds    = 30
+        failure_threshold = 3
+        http_get {
+          path = "/livez"
+          port = 8080
+        }
+      }
+
       dynamic "env" {
         for_each = local.env
         content {

@@ -93,8 +93,11 @@ resource "google_monitoring_alert_policy" "log" {
   }
 }
 
-# Forward progress: each schedule must be answered 2xx within its longest gap and
-# its allowed lateness. Silence is what no error tells.
+# Forward progress: each schedule must be answered 200 within its longest gap and
+# its allowed lateness. Silence is what no error tells. condition_absent looks back
+# 23.5 hours at most, less than a day between two runs; PromQL's window has no such
+# limit. Source: docs.cloud.google.com/monitoring/alerts/using-promql. Not 2xx: the
+# liveness probe is answered 204.
 resource "google_monitoring_alert_policy" "progress" {
   for_each = var.schedules
 
@@ -105,20 +108,16 @@ resource "google_monitoring_alert_policy" "progress" {
   severity              = "ERROR"
 
   conditions {
-    display_name = "No successful run of ${each.key} in ${each.value}"
-    condition_absent {
-      filter   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${each.key}\" AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"2xx\""
-      duration = each.value
-      aggregations {
-        alignment_period     = "300s"
-        per_series_aligner   = "ALIGN_SUM"
-        cross_series_reducer = "REDUCE_SUM"
-      }
+    display_name = "No successful run of ${each.key} in ${each.value} s"
+    condition_prometheus_query_language {
+      query               = "absent_over_time(run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\",service_name=\"${each.key}\",response_code=\"200\"}[${each.value}s])"
+      duration            = "0s"
+      evaluation_interval = "60s"
     }
   }
 
   documentation {
-    content   = "${each.key} has not run for ${each.value}. What to do: ${local.runbook.schedules}"
+    content   = "${each.key} has not run for ${each.value} s. What to do: ${local.runbook.schedules}"
     mime_type = "text/markdown"
   }
 }

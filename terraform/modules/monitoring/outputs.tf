@@ -1,3 +1,8 @@
+output "progress" {
+  description = "Within how many seconds each schedule must have been answered well."
+  value       = { for name, a in google_monitoring_alert_policy.progress : name => tonumber(regex("\\[([0-9]+)s\\]", a.conditions[0].condition_prometheus_query_language[0].query)[0]) }
+}
+
 output "channels" {
   description = "Who is told."
   value       = [for c in google_monitoring_notification_channel.email : c.id]

@@ -26,14 +26,17 @@ locals {
     poolers   = var.citus == null ? var.budget.poolers : 0
   })
 
-  # The longest time between two runs, of the forms that the list has; weekly is
-  # the longest of all.
-  gap = { for name, f in local.all : name =>
-    f.cron == "* * * * *" ? 60 :
-    can(regex("^\\*/[0-9]+ \\* \\* \\* \\*$", f.cron)) ? tonumber(regex("^\\*/([0-9]+) ", f.cron)[0]) * 60 :
-    can(regex("^[0-9]+ \\*/[0-9]+ \\* \\* \\*$", f.cron)) ? tonumber(regex("^[0-9]+ \\*/([0-9]+) ", f.cron)[0]) * 3600 :
-    can(regex("^[0-9]+ [0-9]+ \\* \\* \\*$", f.cron)) ? 86400 : 604800
-  if f.kind == "schedule" }
+  # The longest time between two runs, in seconds: minutes of the day at which one
+  # begins, and the widest gap of them and of the next day's first. Where days are
+  # named, too, a week, or a month.
+  cron  = { for name, f in local.all : name => split(" ", f.cron) if f.kind == "schedule" }
+  times = { for name, c in local.cron : name => sort(flatten([for h in local.hours[name] : [for m in local.minutes[name] : format("%04d", h * 60 + m)]])) }
+  hours = { for name, c in local.cron : name => c[1] == "*" ? range(24) : startswith(c[1], "*/") ? range(0, 24, tonumber(trimprefix(c[1], "*/"))) : [for h in split(",", c[1]) : tonumber(h)] }
+  minutes = { for name, c in local.cron : name =>
+  c[0] == "*" ? range(60) : startswith(c[0], "*/") ? range(0, 60, tonumber(trimprefix(c[0], "*/"))) : [for m in split(",", c[0]) : tonumber(m)] }
+  gap = { for name, c in local.cron : name =>
+    slice(c, 2, 5) == tolist(["*", "*", "*"]) ? 60 * max([for i, t in local.times[name] : tonumber(t) - (i == 0 ? tonumber(local.times[name][length(local.times[name]) - 1]) - 1440 : tonumber(local.times[name][i - 1]))]...) :
+  slice(c, 2, 4) == tolist(["*", "*"]) ? 604800 : 2678400 }
   lateness = { for name, f in local.all : name => local.units[substr(f.max_lateness, -1, 1)] * tonumber(substr(f.max_lateness, 0, length(f.max_lateness) - 1)) if f.kind == "schedule" }
 
   # Who is told of new messages by the relay's address: what leaves some after its
@@ -115,7 +118,7 @@ module "citus" {
 
   project_id          = var.project_id
   region              = var.region
-  zones               = var.zones
+  zones               = var.cluster.zones
   subnetwork          = module.networking.machines_subnetwork
   workers             = var.citus.workers
   image               = var.citus.image
@@ -361,7 +364,7 @@ module "monitoring" {
   project_id    = var.project_id
   host          = var.base_domain
   load_balancer = module.router.load_balancer
-  schedules     = { for name, gap in local.gap : name => "${min(84600, gap + local.lateness[name])}s" }
+  schedules     = { for name, gap in local.gap : name => gap + local.lateness[name] }
   dead_letters  = module.pubsub.dead_letters
   secrets_topic = module.secrets.topic
   emails        = var.emails

@@ -13,6 +13,16 @@ output "schedules" {
   value       = module.scheduler.jobs
 }
 
+output "progress" {
+  description = "Within how many seconds each schedule must have been answered well, or somebody is told."
+  value       = module.monitoring.progress
+}
+
+output "zones" {
+  description = "Where the cluster and, if there is one, Citus are."
+  value       = { cluster = var.cluster.zones, citus = flatten([for m in module.citus : m.zones]) }
+}
+
 output "queues" {
   description = "The queues of Cloud Tasks."
   value       = module.tasks.queues

@@ -24,12 +24,6 @@ variable "region" {
   default     = "europe-west1"
 }
 
-variable "zones" {
-  description = "Three zones of the region."
-  type        = list(string)
-  default     = ["europe-west1-b", "europe-west1-c", "europe-west1-d"]
-}
-
 variable "repository" {
   description = "OWNER/NAME of the repository whose pipeline deploys."
   type        = string
@@ -109,12 +103,17 @@ variable "redis" {
 }
 
 variable "cluster" {
-  description = "The cluster's zones and pools."
+  description = "The cluster's zones, in which Citus is, too, and its pools."
   type = object({
     zones      = list(string)
     pools      = map(object({ machine = optional(string, "n2-standard-4"), min = number, max = number, dedicated = optional(bool, false) }))
     blue_green = optional(bool, false)
   })
+
+  validation {
+    condition     = alltrue([for z in var.cluster.zones : startswith(z, "${var.region}-")])
+    error_message = "The cluster's zones are of the environment's region."
+  }
 }
 
 variable "router" {
@@ -136,7 +135,7 @@ variable "max_instances" {
 }
 
 variable "unused_days" {
-  description = "After how many days unused objects and images go; null keeps them."
+  description = "After how many days images that no tag names go, beside the newest ones; null keeps them for as long as others."
   type        = number
   default     = null
 }

@@ -54,8 +54,8 @@ variable "apis" {
   default = [
     "artifactregistry.googleapis.com", "billingbudgets.googleapis.com", "binaryauthorization.googleapis.com", "certificatemanager.googleapis.com",
     "cloudbuild.googleapis.com", "cloudkms.googleapis.com", "cloudresourcemanager.googleapis.com", "cloudscheduler.googleapis.com", "cloudtasks.googleapis.com",
-    "compute.googleapis.com", "container.googleapis.com", "containeranalysis.googleapis.com", "dns.googleapis.com", "iam.googleapis.com",
-    "iamcredentials.googleapis.com", "logging.googleapis.com", "monitoring.googleapis.com", "pubsub.googleapis.com", "redis.googleapis.com",
+    "compute.googleapis.com", "container.googleapis.com", "containeranalysis.googleapis.com", "containerscanning.googleapis.com", "dns.googleapis.com",
+    "iam.googleapis.com", "iamcredentials.googleapis.com", "iap.googleapis.com", "logging.googleapis.com", "monitoring.googleapis.com", "pubsub.googleapis.com", "redis.googleapis.com",
     "run.googleapis.com", "secretmanager.googleapis.com", "servicenetworking.googleapis.com", "sqladmin.googleapis.com", "storage.googleapis.com",
     "sts.googleapis.com",
   ]

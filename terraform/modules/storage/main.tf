@@ -45,18 +45,6 @@ resource "google_storage_bucket" "objects" {
     }
   }
 
-  dynamic "lifecycle_rule" {
-    for_each = var.unused_days == null ? [] : [var.unused_days]
-    content {
-      action {
-        type = "Delete"
-      }
-      condition {
-        age = lifecycle_rule.value
-      }
-    }
-  }
-
   # Browsers upload and download by signed links.
   cors {
     origin          = var.origins
@@ -144,6 +132,8 @@ resource "google_artifact_registry_repository" "images" {
 
   cleanup_policy_dry_run = false
 
+  # What is kept is kept whatever another policy says: an image that runs is among
+  # the newest of its name.
   cleanup_policies {
     id     = "keep-recent"
     action = "KEEP"
@@ -156,7 +146,19 @@ resource "google_artifact_registry_repository" "images" {
     action = "DELETE"
     condition {
       tag_state  = "ANY"
-      older_than = "${coalesce(var.unused_days, 180) * 86400}s"
+      older_than = "15552000s"
+    }
+  }
+
+  dynamic "cleanup_policies" {
+    for_each = var.unused_days == null ? [] : [var.unused_days]
+    content {
+      id     = "delete-untagged"
+      action = "DELETE"
+      condition {
+        tag_state  = "UNTAGGED"
+        older_than = "${cleanup_policies.value * 86400}s"
+      }
     }
   }
 }

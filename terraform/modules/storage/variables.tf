@@ -48,7 +48,7 @@ variable "backup_days" {
 }
 
 variable "unused_days" {
-  description = "After how many days objects and images go, in an environment whose content nobody needs; null keeps them."
+  description = "After how many days images that no tag names go, beside the newest 20 of a name; null keeps them for 180, as others."
   type        = number
   default     = null
 

@@ -15,6 +15,7 @@ run "plan" {
   variables {
     project_id      = "example-production"
     project_number  = "123456789012"
+    region          = "europe-west4"
     repository      = "example/platform"
     state_bucket    = "example-production-terraform"
     base_domain     = "production.example.com"
@@ -33,6 +34,10 @@ run "plan" {
   assert {
     condition     = toset(output.platform.schedules) == toset(run.list.schedules)
     error_message = "Every schedule has its job."
+  }
+  assert {
+    condition     = keys(output.platform.progress) == keys(run.list.gaps) && alltrue([for name, gap in run.list.gaps : output.platform.progress[name] > gap && output.platform.progress[name] <= gap + 43200])
+    error_message = "Every schedule is watched for silence, for longer than the gap between two runs and half a day more at most."
   }
   assert {
     condition     = toset(output.platform.queues) == toset(run.list.queues)
@@ -72,6 +77,10 @@ run "plan" {
   assert {
     condition     = try(output.platform.sizes.database == { tier = "db-custom-4-15360", highly_available = true }, false)
     error_message = "Cloud SQL is there beside Citus: four processors, 15 GB, a standby."
+  }
+  assert {
+    condition     = jsonencode(output.platform.zones) == jsonencode({ cluster = ["europe-west4-b", "europe-west4-c", "europe-west4-d"], citus = ["europe-west4-b", "europe-west4-c", "europe-west4-d"] })
+    error_message = "Nodes and machines are in the region that was asked for."
   }
   assert {
     condition     = output.platform.protected.managed == true

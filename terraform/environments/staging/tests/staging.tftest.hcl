@@ -35,6 +35,10 @@ run "plan" {
     error_message = "Every schedule has its job."
   }
   assert {
+    condition     = keys(output.platform.progress) == keys(run.list.gaps) && alltrue([for name, gap in run.list.gaps : output.platform.progress[name] > gap && output.platform.progress[name] <= gap + 43200])
+    error_message = "Every schedule is watched for silence, for longer than the gap between two runs and half a day more at most."
+  }
+  assert {
     condition     = toset(output.platform.queues) == toset(run.list.queues)
     error_message = "Every queue is there."
   }

@@ -94,6 +94,10 @@ run "task" {
     error_message = "It gets no traffic before its port answers."
   }
   assert {
+    condition     = try(google_cloud_run_v2_service.this.template[0].containers[0].liveness_probe[0].http_get[0].path == "/livez", false)
+    error_message = "A function that hangs is started again."
+  }
+  assert {
     condition     = google_cloud_run_v2_service.this.binary_authorization[0].use_default
     error_message = "Its image is checked."
   }

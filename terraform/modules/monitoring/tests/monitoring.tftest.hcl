@@ -4,7 +4,7 @@ variables {
   project_id    = "example-prod"
   host          = "example.com"
   load_balancer = "edge"
-  schedules     = { outboxrelay = "360s", retention = "84600s" }
+  schedules     = { outboxrelay = 360, retention = 108000 }
   dead_letters  = "dead-letters"
   secrets_topic = "secrets-due"
   emails        = ["oncall@example.com"]
@@ -24,11 +24,11 @@ run "defaults" {
     error_message = "Each schedule is watched for silence."
   }
   assert {
-    condition     = google_monitoring_alert_policy.progress["outboxrelay"].conditions[0].condition_absent[0].duration == "360s"
+    condition     = jsonencode(output.progress) == jsonencode({ outboxrelay = 360, retention = 108000 })
     error_message = "Silence is counted from its gap and its lateness."
   }
   assert {
-    condition     = strcontains(google_monitoring_alert_policy.progress["retention"].conditions[0].condition_absent[0].filter, "response_code_class=\"2xx\"")
+    condition     = alltrue([for name, a in google_monitoring_alert_policy.progress : strcontains(a.conditions[0].condition_prometheus_query_language[0].query, "{monitored_resource=\"cloud_run_revision\",service_name=\"${name}\",response_code=\"200\"}")])
     error_message = "A run that failed is no progress."
   }
   assert {
@@ -67,6 +67,12 @@ run "defaults" {
     condition     = length(jsondecode(google_monitoring_dashboard.platform.dashboard_json).mosaicLayout.tiles) == 6
     error_message = "The dashboard is there."
   }
+}
+
+run "refuses_a_window_of_less_than_the_delay" {
+  command = plan
+  variables { schedules = { outboxrelay = 120 } }
+  expect_failures = [var.schedules]
 }
 
 run "burn" {

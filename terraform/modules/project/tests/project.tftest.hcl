@@ -78,6 +78,10 @@ run "defaults" {
     error_message = "No image is exempt."
   }
   assert {
+    condition     = length(setsubtract(["containerscanning.googleapis.com", "iap.googleapis.com"], keys(google_project_service.this))) == 0
+    error_message = "Images are scanned, and shells go through the identity-aware proxy: their APIs are on."
+  }
+  assert {
     condition     = contains(keys(google_project_iam_audit_config.this), "secretmanager.googleapis.com")
     error_message = "Who reads secrets is in the audit log."
   }

@@ -92,8 +92,16 @@ run "dev" {
   variables { unused_days = 30 }
 
   assert {
-    condition     = length([for r in google_storage_bucket.objects.lifecycle_rule : r if one([for c in r.condition : c.age]) == 30 && one([for a in r.action : a.type]) == "Delete"]) == 1
-    error_message = "In dev what is unused goes after 30 days."
+    condition     = [for p in google_artifact_registry_repository.images.cleanup_policies : p.condition[0].older_than if try(p.condition[0].tag_state, "") == "UNTAGGED" && p.action == "DELETE"] == ["2592000s"]
+    error_message = "In dev images that no tag names go after 30 days."
+  }
+  assert {
+    condition     = length([for p in google_artifact_registry_repository.images.cleanup_policies : p if p.action == "KEEP" && try(p.most_recent_versions[0].keep_count, 0) == 20]) == 1
+    error_message = "What runs stays: the newest of each name."
+  }
+  assert {
+    condition     = length([for r in google_storage_bucket.objects.lifecycle_rule : r if one([for c in r.condition : c.age]) != null && one([for a in r.action : a.type]) == "Delete"]) == 0
+    error_message = "In dev neither, an object goes by its age while it is used."
   }
 }
 

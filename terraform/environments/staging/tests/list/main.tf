@@ -12,6 +12,20 @@ output "schedules" {
   value = [for f in local.all : f.name if f.kind == "schedule"]
 }
 
+# The longest gap of each form that the list has, in seconds, counted by hand: a
+# schedule of another form wants its line here.
+output "gaps" {
+  value = { for f in local.all : f.name => {
+    "* * * * *"    = 60
+    "*/5 * * * *"  = 300
+    "*/15 * * * *" = 900
+    "10 */6 * * *" = 21600
+    "20 2 * * *"   = 86400
+    "40 3 * * *"   = 86400
+    "30 1,7 * * *" = 64800
+  }[f.cron] if f.kind == "schedule" }
+}
+
 output "queues" {
   value = [for f in local.all : f.queue.name if f.kind == "task"]
 }

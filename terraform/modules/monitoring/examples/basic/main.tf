@@ -9,7 +9,7 @@ module "monitoring" {
   project_id    = "example-dev"
   host          = "dev.example.com"
   load_balancer = "edge"
-  schedules     = { outboxrelay = "360s" }
+  schedules     = { outboxrelay = 360 }
   dead_letters  = "dead-letters"
   secrets_topic = "secrets-due"
   emails        = ["oncall@example.com"]
