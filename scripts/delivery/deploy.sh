@@ -11,6 +11,7 @@ name=$1
 
 changed "$name" || skip "$name"
 before=$(ask '{"status":{"traffic":[{"revisionName":"BEFORE","percent":100}]}}' gcloud run services describe "$name" --project="$PROJECT" --region="$REGION" --format=json)
+show release serving >&2
 before=$(helper serving <<<"$before")
 if [ -z "$DRY_RUN" ]; then
   mkdir -p "$STATE/before"

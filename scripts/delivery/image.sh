@@ -11,7 +11,7 @@ name=$1
 changed "$name" || skip "$name"
 run docker build --target "$name" --tag "$REGISTRY/$name:$COMMIT" --label "org.opencontainers.image.revision=$COMMIT" .
 run docker push --quiet "$REGISTRY/$name:$COMMIT"
+digests=$(ask "$REGISTRY/$name@DIGEST" docker inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$REGISTRY/$name:$COMMIT")
 [ -z "$DRY_RUN" ] || exit 0
 mkdir -p "$STATE/images"
-docker inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$REGISTRY/$name:$COMMIT" |
-  grep -m1 "^$REGISTRY/$name@sha256:" >"$STATE/images/$name"
+grep -m1 "^$REGISTRY/$name@sha256:" <<<"$digests" >"$STATE/images/$name"

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Starts a release of the commit that is checked out, as the pipeline does after an
 # approval: release.sh dev|staging|production [--dry-run]
-# With --dry-run it prints the commands of every step instead.
+# With --dry-run it prints the command that starts it, then those of every step.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 ENVIRONMENT=${1:-}
 . scripts/delivery/lib.sh
 set -- "${ARGS[@]+"${ARGS[@]}"}"
 
-if [ -z "$DRY_RUN" ]; then
-  [ -z "$(git status --porcelain)" ] || { echo "the tree has changes that no commit has" >&2; exit 1; }
-  exec gcloud builds submit --project="$PROJECT" --region="$REGION" --config=cloudbuild.yaml \
-    --substitutions="_ENVIRONMENT=$ENVIRONMENT,_COMMIT=$COMMIT" --git-source-revision="$COMMIT" https://github.com/coditect/platform
-fi
+changes=$(ask '' git status --porcelain)
+[ -z "$changes" ] || { echo "the tree has changes that no commit has" >&2; exit 1; }
+run gcloud builds submit --project="$PROJECT" --region="$REGION" --config=cloudbuild.yaml \
+  --substitutions="_ENVIRONMENT=$ENVIRONMENT,_COMMIT=$COMMIT" --git-source-revision="$COMMIT" https://github.com/coditect/platform
+[ -n "$DRY_RUN" ] || exit 0
 export ENVIRONMENT
 scripts/delivery/since.sh
 scripts/delivery/tools.sh

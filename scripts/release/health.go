@@ -6,19 +6,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Objective is what a new revision has to keep while it is watched.
+// What the service promises and its alerts watch: terraform/modules/monitoring has the
+// same figures, and a test compares them.
+const (
+	Availability = 0.999                  // part of the requests that is answered without a fault of ours
+	Latency      = 500 * time.Millisecond // within which LatencyGoal of them are
+	LatencyGoal  = 0.95
+	Burn         = 14.4 // how many times too fast the budget of errors burns when somebody is woken
+)
+
+// Smoked is how long ago a revision may have been asked first, by its smoke test: a
+// whole release takes no longer.
+const Smoked = 3 * time.Hour
+
+// Objective is what a new revision has to keep while it is watched. A part of the
+// traffic over minutes is too little to measure 99.9 % by. So a revision goes back when
+// it fails so often that the alert for the whole would sound, at Burn times the errors
+// that the promise leaves, and never for a single failure; and when it is slower than
+// promised, as soon as there are enough answers for LatencyGoal to leave one out.
 type Objective struct {
 	Errors  float64       // part of the answers that may be 5xx
-	Latency time.Duration // within which 95 of 100 answers come
+	Latency time.Duration // within which LatencyGoal of the answers come; 0 where no client waits
 	Window  time.Duration // how far back to look
+}
+
+// Promised is the objective over a window. Background work, which no client waits for,
+// has only its own deadline, past which it is an error.
+func Promised(window time.Duration, client bool) Objective {
+	o := Objective{Errors: Burn * (1 - Availability), Window: window}
+	if client {
+		o.Latency = Latency
+	}
+	return o
 }
 
 // A Monitor asks Cloud Monitoring by its PromQL interface.
@@ -32,23 +61,63 @@ type Monitor struct {
 // Health is what was found.
 type Health struct {
 	Requests, Failed float64
-	P95              time.Duration
+	Slow             time.Duration // LatencyGoal of the answers took no longer
 }
 
-// Healthy asks how a revision of a service does. An answer that cannot be had is an
-// error: nobody shifts traffic blindly.
-func (m Monitor) Healthy(ctx context.Context, service, revision string, o Objective) (Health, error) {
-	labels := fmt.Sprintf(`monitored_resource="cloud_run_revision",service_name=%q,revision_name=%q`, service, revision)
-	window := strconv.Itoa(int(o.Window.Seconds())) + "s"
+// A Revision of a service.
+type Revision struct{ Service, Name string }
+
+func (r Revision) labels() string {
+	return fmt.Sprintf(`monitored_resource="cloud_run_revision",service_name=%q,revision_name=%q`, r.Service, r.Name)
+}
+
+func requests(labels string, window time.Duration) string {
+	return fmt.Sprintf(`sum(increase(run_googleapis_com:request_count{%s}[%ds]))`, labels, int(window.Seconds()))
+}
+
+// Await asks until figures have arrived, every so often, and gives up with ctx. Nothing
+// measured is not nothing wrong: the smoke test has asked each revision, so that there
+// is one request at least of each; and each minute a schedule runs, so that figures of
+// the window have come when there is any request of the project in it.
+func (m Monitor) Await(ctx context.Context, revisions []Revision, window, every time.Duration) error {
+	missing := map[string]string{"any request of the last " + window.String(): requests(`monitored_resource="cloud_run_revision"`, window)}
+	for _, r := range revisions {
+		missing["the smoke test of "+r.Name] = requests(r.labels(), Smoked)
+	}
+	for {
+		for what, text := range missing {
+			value, err := m.query(ctx, text)
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			// Increases are extrapolated: one request may be counted as less.
+			if err == nil && value > 0 {
+				delete(missing, what)
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("monitoring does not show %s: %w", strings.Join(slices.Sorted(maps.Keys(missing)), ", "), ctx.Err())
+		case <-time.After(every):
+		}
+	}
+}
+
+// Healthy asks how a revision of a service does, whose figures have arrived. An answer
+// that cannot be had is an error: nobody shifts traffic blindly.
+func (m Monitor) Healthy(ctx context.Context, r Revision, o Objective) (Health, error) {
 	var h Health
 	var latency float64
 	for _, q := range []struct {
 		into *float64
 		text string
 	}{
-		{&h.Requests, fmt.Sprintf(`sum(increase(run_googleapis_com:request_count{%s}[%s]))`, labels, window)},
-		{&h.Failed, fmt.Sprintf(`sum(increase(run_googleapis_com:request_count{%s,response_code_class="5xx"}[%s]))`, labels, window)},
-		{&latency, fmt.Sprintf(`histogram_quantile(0.95, sum by (le) (rate(run_googleapis_com:request_latencies_bucket{%s}[%s])))`, labels, window)},
+		{&h.Requests, requests(r.labels(), o.Window)},
+		{&h.Failed, requests(r.labels()+`,response_code_class="5xx"`, o.Window)},
+		{&latency, fmt.Sprintf(`histogram_quantile(%g, sum by (le) (rate(run_googleapis_com:request_latencies_bucket{%s}[%ds])))`, LatencyGoal, r.labels(), int(o.Window.Seconds()))},
 	} {
 		value, err := m.query(ctx, q.text)
 		if err != nil {
@@ -56,13 +125,13 @@ func (m Monitor) Healthy(ctx context.Context, service, revision string, o Object
 		}
 		*q.into = value
 	}
-	h.P95 = time.Duration(latency * float64(time.Millisecond))
-	// One failure of a few requests says nothing; smoke tests have passed before.
+	h.Slow = time.Duration(latency * float64(time.Millisecond))
 	if allowed := math.Max(1, o.Errors*h.Requests); h.Failed > allowed {
-		return h, fmt.Errorf("%s: %.0f of %.0f answers failed, %.0f may", revision, h.Failed, h.Requests, allowed)
+		return h, fmt.Errorf("%s: %.0f of %.0f answers failed, %.0f may", r.Name, h.Failed, h.Requests, allowed)
 	}
-	if h.P95 > o.Latency {
-		return h, fmt.Errorf("%s: 95 of 100 answers take up to %s, %s is the bound", revision, h.P95, o.Latency)
+	// Of fewer the slowest decides, which is the first of a new instance.
+	if enough := 1 / (1 - LatencyGoal); o.Latency > 0 && h.Requests >= math.Floor(enough) && h.Slow > o.Latency {
+		return h, fmt.Errorf("%s: %g of 100 answers take up to %s, %s is promised", r.Name, 100*LatencyGoal, h.Slow, o.Latency)
 	}
 	return h, nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -204,50 +205,108 @@ func TestExpands(t *testing.T) {
 	check("0001_a.sql: was released")
 }
 
+// monitoring answers each query with the value that it is given; "" is no series.
+func monitoring(t *testing.T, status int, value func(query string) string) Monitor {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" || !strings.HasPrefix(r.URL.Path, "/v1/projects/p/") {
+			t.Errorf("asked %s", r.URL.Path)
+		}
+		w.WriteHeader(status)
+		result := []any{}
+		if v := value(r.URL.Query().Get("query")); v != "" {
+			result = append(result, map[string]any{"metric": map[string]string{}, "value": []any{1, v}})
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+	}))
+	t.Cleanup(server.Close)
+	return Monitor{Client: server.Client(), Endpoint: server.URL, Project: "p", Token: "secret"}
+}
+
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		requests, failed, latency string
 		status                    int
+		background                bool
 		want                      string
 	}{
-		"well":             {"1000", "10", "400", 200, ""},
-		"no requests":      {"", "", "NaN", 200, ""},
-		"one of few":       {"3", "1", "80", 200, ""},
-		"two of few":       {"3", "2", "80", 200, "2 of 3 answers failed"},
-		"too many":         {"1000", "11", "400", 200, "11 of 1000 answers failed"},
-		"slow":             {"1000", "0", "1001", 200, "1.001s"},
-		"monitoring fails": {"1000", "0", "1", 503, "answered 503"},
-		"nonsense":         {"many", "0", "1", 200, "monitoring"},
+		"well":                         {"1000", "14", "400", 200, false, ""},
+		"none in the window":           {"", "", "NaN", 200, false, ""},
+		"one of few":                   {"3", "1", "80", 200, false, ""},
+		"two of few":                   {"3", "2", "80", 200, false, "2 of 3 answers failed"},
+		"too many":                     {"1000", "15", "400", 200, false, "15 of 1000 answers failed, 14 may"},
+		"slow":                         {"1000", "0", "501", 200, false, "95 of 100 answers take up to 501ms, 500ms is promised"},
+		"slow and just enough to tell": {"20", "0", "501", 200, false, "501ms"},
+		"slow and too few to tell":     {"19", "0", "2000", 200, false, ""},
+		"slow and nobody waits":        {"1000", "0", "60000", 200, true, ""},
+		"failing in the background":    {"1000", "15", "1", 200, true, "15 of 1000"},
+		"monitoring fails":             {"1000", "0", "1", 503, false, "answered 503"},
+		"nonsense":                     {"many", "0", "1", 200, false, "monitoring"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				q := r.URL.Query().Get("query")
-				if r.Header.Get("Authorization") != "Bearer secret" || !strings.HasPrefix(r.URL.Path, "/v1/projects/p/") || !strings.Contains(q, `revision_name="tasks-r-1"`) {
-					t.Errorf("asked %s for %s", r.URL.Path, q)
+			m := monitoring(t, tt.status, func(q string) string {
+				if !strings.Contains(q, `service_name="tasks",revision_name="tasks-r-1"`) || !strings.Contains(q, "[480s]") {
+					t.Errorf("asked for %s", q)
 				}
-				value := tt.requests
 				switch {
 				case strings.Contains(q, "5xx"):
-					value = tt.failed
+					return tt.failed
 				case strings.Contains(q, "0.95"):
-					value = tt.latency
+					return tt.latency
 				}
-				w.WriteHeader(tt.status)
-				result := []any{}
-				if value != "" {
-					result = append(result, map[string]any{"metric": map[string]string{}, "value": []any{1, value}})
-				}
-				_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
-			}))
-			defer server.Close()
-			m := Monitor{Client: server.Client(), Endpoint: server.URL, Project: "p", Token: "secret"}
-			_, err := m.Healthy(t.Context(), "tasks", "tasks-r-1", Objective{Errors: 0.01, Latency: time.Second, Window: 5 * time.Minute})
+				return tt.requests
+			})
+			_, err := m.Healthy(t.Context(), Revision{"tasks", "tasks-r-1"}, Promised(8*time.Minute, !tt.background))
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestFiguresAreAwaited has figures that are late, and some that never come.
+func TestFiguresAreAwaited(t *testing.T) {
+	t.Parallel()
+	revisions := []Revision{{"tasks", "tasks-r-1"}, {"users", "users-r-1"}}
+	var mu sync.Mutex
+	asked := map[string]int{}
+	late := func(q string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		if asked[q]++; asked[q] < 3 {
+			return ""
+		}
+		return "0.98"
+	}
+	if err := monitoring(t, 200, late).Await(t.Context(), revisions, time.Minute, time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	if len(asked) != 3 { // two revisions, and whether there is anything of the window
+		t.Errorf("asked %v", asked)
+	}
+	for silent, want := range map[string]string{"users-r-1": "the smoke test of users-r-1", "[60s]": "any request of the last 1m0s"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		questions := 0
+		err := monitoring(t, 200, func(q string) string {
+			if !strings.Contains(q, silent) {
+				return "1"
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if questions++; questions == 3 {
+				cancel()
+			}
+			return "0"
+		}).Await(ctx, revisions, time.Minute, time.Millisecond)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "monitoring does not show "+want) || strings.Contains(err.Error(), "tasks-r-1") {
+			t.Errorf("%s: %v", silent, err)
+		}
+	}
+	if err := monitoring(t, 503, func(string) string { return "1" }).Await(t.Context(), revisions, time.Minute, time.Millisecond); err == nil || !strings.Contains(err.Error(), "answered 503") {
+		t.Errorf("monitoring fails: %v", err)
 	}
 }
 
@@ -580,6 +639,27 @@ func TestTrafficGoesBack(t *testing.T) {
 	}
 }
 
+// What the router's revision shows wrong may be the functions' that it calls: all that
+// was shifted goes back, the router's first.
+func TestTheRouterTakesTheFunctionsBack(t *testing.T) {
+	t.Parallel()
+	calls, ok := script(t, changed(t, "tasks", "router", "users"), "", false, "shift.sh", "router")
+	if ok {
+		t.Error("is said to have worked")
+	}
+	at := 0
+	for _, want := range []string{"update-traffic router", "--to-tags=r-0123456789ab=5 ", "--to-revisions=router-before=100", "--to-revisions=tasks-before=100", "--to-revisions=users-before=100"} {
+		i := strings.Index(calls[at:], want)
+		if i < 0 {
+			t.Fatalf("no %q after %d of\n%s", want, at, calls)
+		}
+		at += i
+	}
+	if strings.Contains(calls, "tasks --project=coditect-staging --region=europe-west1 --to-tags") {
+		t.Errorf("shifted functions again:\n%s", calls)
+	}
+}
+
 func TestDeployedWithoutTrafficByDigest(t *testing.T) {
 	t.Parallel()
 	state := changed(t, "tasks")
@@ -613,9 +693,10 @@ func TestDryRuns(t *testing.T) {
 	}
 	at := 0
 	for _, want := range []string{
-		"+ gcloud storage cat", "+ release changed", "+ make test", "+ scripts/package.sh", "+ pack build", "+ docker build --target router",
+		"+ git status --porcelain", "+ gcloud builds submit",
+		"+ gcloud storage cat", "+ release changed", "+ make test", "+ scripts/package.sh", "+ pack build", "+ docker build --target router", "+ docker inspect",
 		"/cosign sign", "--type cyclonedx", "--type slsaprovenance1", "binauthz attestations sign-and-create", "+ release expands",
-		"jobs execute migrate", "--no-traffic", "jobs execute smoke", "=5 --quiet", "+ release healthy", "=50 --quiet", "=100 --quiet", "+ gcloud storage cp",
+		"jobs execute migrate", "--no-traffic", "jobs execute smoke", "=5 --quiet", "+ gcloud auth print-access-token", "+ release healthy", "=50 --quiet", "=100 --quiet", "+ gcloud storage cp",
 	} {
 		i := strings.Index(string(out[at:]), want)
 		if i < 0 {
@@ -626,4 +707,129 @@ func TestDryRuns(t *testing.T) {
 	if left, err := os.ReadDir(state); err != nil || len(left) > 0 {
 		t.Errorf("a dry run left %v, %v", left, err)
 	}
+}
+
+// TestDryRunsPrintWhatIsRun runs each script twice, with programs that write down how
+// they were called: what a real run calls, a dry run prints, and calls nothing.
+func TestDryRunsPrintWhatIsRun(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		script string
+		args   []string
+		calls  []string // among those that the real run must have made
+	}{
+		{"release.sh", []string{"staging"}, []string{"git status", "gcloud builds submit"}},
+		{"since.sh", nil, []string{"gcloud storage cat"}},
+		{"function-image.sh", []string{"tasks", "Tasks"}, []string{"pack build"}},
+		{"image.sh", []string{"router"}, []string{"docker build", "docker push", "docker inspect"}},
+		{"sign.sh", nil, []string{"release provenance", "cosign sign", "cosign attest", "gcloud container binauthz attestations"}},
+		{"migrate.sh", nil, []string{"release expands", "gcloud run jobs execute"}},
+		{"deploy.sh", []string{"tasks"}, []string{"release serving", "gcloud run services update"}},
+		{"smoke.sh", []string{"tasks"}, []string{"gcloud run services describe", "gcloud run jobs execute"}},
+		{"shift.sh", []string{"functions"}, []string{"gcloud run services update-traffic", "sleep", "gcloud auth print-access-token", "release healthy"}},
+		{"rollback.sh", []string{"tasks"}, []string{"gcloud run services update-traffic"}},
+		{"rollback.sh", []string{"tasks=tasks-r-1"}, []string{"gcloud run services update-traffic"}},
+		{"record.sh", nil, []string{"gcloud storage cp"}},
+		{"plan.sh", nil, []string{"gcloud artifacts docker images", "release images", "terraform init", "terraform plan"}},
+		{"apply.sh", nil, []string{"gcloud artifacts docker images", "release images", "terraform init", "terraform plan", "terraform apply"}},
+		{"cluster.sh", []string{"staging"}, []string{"gcloud container clusters list", "gcloud container clusters get-credentials", "kubectl kustomize", "kubectl diff", "kubectl apply", "kubectl rollout"}},
+		{"comment.sh", nil, []string{"gh api", "gh pr"}},
+		{"slack.sh", nil, []string{"curl"}},
+	} {
+		t.Run(strings.Join(append([]string{tt.script}, tt.args...), " "), func(t *testing.T) {
+			t.Parallel()
+			state := changed(t, "tasks", "router", "migrate")
+			_, called := standIns(t, state, tt.script, tt.args...)
+			printed, none := standIns(t, state, tt.script, append(tt.args, "--dry-run")...)
+			for _, c := range none {
+				// One reads what it is given, the other what is checked out, and no more.
+				if c != "release serving" && c != "git rev-parse" {
+					t.Errorf("a dry run calls %s", c)
+				}
+			}
+			for _, c := range called {
+				if !slices.Contains(printed, c) {
+					t.Errorf("%s is called and was not printed among %q", c, printed)
+				}
+			}
+			for _, want := range tt.calls {
+				if !slices.ContainsFunc(called, func(c string) bool { return strings.HasPrefix(c, want) }) {
+					t.Errorf("%s is not called: %q", want, called)
+				}
+			}
+		})
+	}
+}
+
+// standIns runs a script with programs of our own and gives what it printed that it
+// would call, or called, and which of them were called, each by its name and verb.
+func standIns(t *testing.T, state, script string, args ...string) (printed, called []string) {
+	t.Helper()
+	bin, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
+	write(t, filepath.Dir(log), "log", "")
+	aaa := "sha256:" + strings.Repeat("a", 64)
+	if err := os.MkdirAll(filepath.Join(state, "bin"), 0o755); err != nil { //nolint:gosec // a folder of the test
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"gcloud": `case "$*" in
+  *--format=json*) echo '{}' ;;
+  *"services describe"*) echo https://tasks.example ;;
+  *"images describe"*) echo ` + aaa + ` ;;
+  *"clusters list"* | *print-access-token* | *"storage cat"*) echo word ;;
+esac`,
+		"docker": `[ "$1" != inspect ] || echo "europe-west1-docker.pkg.dev/coditect-staging/images/router@` + aaa + `"`,
+		"pack":   `dir=${*: -1}; mkdir -p "$dir"; echo 'digest = "` + aaa + `"' >"$dir/report.toml"`,
+		"git":    "", "terraform": "", "kubectl": "", "gh": "", "curl": "", "sleep": "",
+		"bin/release": `[ "$1" != serving ] || echo before-1`,
+		"bin/cosign":  "",
+	} {
+		file := filepath.Join(bin, name)
+		if strings.HasPrefix(name, "bin/") {
+			file = filepath.Join(state, name)
+		}
+		if err := os.WriteFile(file, []byte("#!/bin/bash\necho \"$(basename \"$0\") $*\" >>\"$LOG\"\n"+text+"\nexit 0\n"), 0o755); err != nil { //nolint:gosec // it is run
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", append([]string{"scripts/delivery/" + script}, args...)...) //nolint:gosec // a script of ours
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567",
+		"SINCE=word", "PULL=7", "WHAT=something", "SLACK_WEBHOOK=https://hooks.example", "STATE_BUCKET=states",
+		"TF_VAR_project_number=1", "TF_VAR_repository=a/b", "TF_VAR_base_domain=b", "TF_VAR_app_url=c", "TF_VAR_mail_from=d", "TF_VAR_emails=[]", "TF_VAR_billing_account=e")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", script, args, err, out)
+	}
+	raw, err := os.ReadFile(log) //nolint:gosec // a file of the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if command, ok := strings.CutPrefix(line, "+ "); ok {
+			printed = append(printed, verb(command))
+		}
+	}
+	for line := range strings.Lines(string(raw)) {
+		called = append(called, verb(line))
+	}
+	return printed, called
+}
+
+// verb is what a command is about: its program's name and the words that say what to do.
+func verb(command string) string {
+	words := strings.Fields(command)
+	out, most := []string{filepath.Base(words[0])}, map[string]int{"gcloud": 4, "sleep": 0, "curl": 0}
+	n, few := most[out[0]]
+	if !few {
+		n = 1
+	}
+	for _, w := range words[1:] {
+		if len(out) <= n && !strings.HasPrefix(w, "-") {
+			out = append(out, w)
+		}
+	}
+	return strings.Join(out, " ")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/coditect/platform/scripts/release"
 	"github.com/coditect/platform/shared/secrets"
 )
 
@@ -339,5 +340,42 @@ func TestAlertsLookForWhatIsSaid(t *testing.T) {
 	}
 	if looked < 6 {
 		t.Errorf("%d messages are looked for", looked)
+	}
+}
+
+// A release is judged by what is promised and watched.
+func TestAReleaseIsJudgedByTheObjectives(t *testing.T) {
+	t.Parallel()
+	c := read(t)
+	number := func(e hclsyntax.Expression) float64 {
+		t.Helper()
+		value, faults := e.Value(nil)
+		if faults.HasErrors() || value.Type() != cty.Number {
+			t.Fatalf("%s: %v", e.Range(), faults)
+		}
+		n, _ := value.AsBigFloat().Float64()
+		return n
+	}
+	for name, want := range map[string]float64{"availability": release.Availability, "latency_ms": float64(release.Latency.Milliseconds()), "latency_goal": release.LatencyGoal} {
+		for _, v := range c.blocks("monitoring", "variable", name) {
+			if got := number(v.Body.Attributes["default"].Expr); got != want {
+				t.Errorf("%s is %v, and a release is judged by %v", name, got, want)
+			}
+		}
+		for _, m := range c.blocks("platform", "module", "monitoring") {
+			if _, other := m.Body.Attributes[name]; other {
+				t.Errorf("platform sets %s: then a release must be judged by that", name)
+			}
+		}
+	}
+	burns, faults := c.local(t, "monitoring", "burns").Value(nil)
+	if faults.HasErrors() {
+		t.Fatal(faults)
+	}
+	if rate, _ := burns.GetAttr("fast").GetAttr("rate").AsBigFloat().Float64(); rate != release.Burn {
+		t.Errorf("the fast alert sounds at %v, and a release goes back at %v", rate, release.Burn)
+	}
+	if len(c.blocks("monitoring", "variable", "availability")) != 1 || len(c.blocks("platform", "module", "monitoring")) != 1 {
+		t.Error("the module's variables were not found")
 	}
 }

@@ -132,25 +132,44 @@ func serving(context.Context, []string) error {
 func healthy(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("healthy", flag.ExitOnError)
 	m := release.Monitor{Client: &http.Client{Timeout: 30 * time.Second}, Token: os.Getenv("TOKEN")}
-	var o release.Objective
 	f.StringVar(&m.Project, "project", "", "the project")
 	f.StringVar(&m.Endpoint, "endpoint", "https://monitoring.googleapis.com", "Cloud Monitoring")
-	f.Float64Var(&o.Errors, "errors", 0.01, "part of the answers that may fail")
-	f.DurationVar(&o.Latency, "latency", time.Second, "within which 95 of 100 answers come")
-	f.DurationVar(&o.Window, "window", 5*time.Minute, "how far back to look")
+	window := f.Duration("window", 8*time.Minute, "how far back to look")
+	wait := f.Duration("wait", 5*time.Minute, "how long to wait for figures")
 	_ = f.Parse(args)
-	var bad []error
+	root, err := deployables.Root(".")
+	if err != nil {
+		return err
+	}
+	list, err := deployables.Load(root)
+	if err != nil {
+		return err
+	}
+	clients := map[string]bool{release.Router: true}
+	for _, f := range list {
+		clients[f.Name] = f.Kind == "http"
+	}
+	var revisions []release.Revision
 	for _, pair := range f.Args() {
 		service, revision, ok := strings.Cut(pair, "=")
-		if !ok {
-			return fmt.Errorf("%q is not SERVICE=REVISION", pair)
+		if _, known := clients[service]; !ok || !known {
+			return fmt.Errorf("%q is not SERVICE=REVISION of one of ours", pair)
 		}
-		h, err := m.Healthy(ctx, service, revision, o)
+		revisions = append(revisions, release.Revision{Service: service, Name: revision})
+	}
+	waiting, cancel := context.WithTimeout(ctx, *wait)
+	defer cancel()
+	if err := m.Await(waiting, revisions, *window, 15*time.Second); err != nil {
+		return err
+	}
+	var bad []error
+	for _, r := range revisions {
+		h, err := m.Healthy(ctx, r, release.Promised(*window, clients[r.Service]))
 		if err != nil {
 			bad = append(bad, err)
 			continue
 		}
-		fmt.Printf("%-40s %6.0f requests, %4.0f failed, p95 %s\n", revision, h.Requests, h.Failed, h.P95.Round(time.Millisecond))
+		fmt.Printf("%-40s %6.0f requests, %4.0f failed, %g of 100 within %s\n", r.Name, h.Requests, h.Failed, 100*release.LatencyGoal, h.Slow.Round(time.Millisecond))
 	}
 	return errors.Join(bad...)
 }
