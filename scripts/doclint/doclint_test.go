@@ -102,6 +102,10 @@ func TestLinksLeadSomewhere(t *testing.T) {
 
 var (
 	shell  = regexp.MustCompile("(?s)```sh\n(.*?)```")
+	fences = regexp.MustCompile("(?s)```.*?```")
+	// A command inside a sentence or a table: it begins with make or with one of our
+	// scripts, after the variables that it is given.
+	inline = regexp.MustCompile("`((?:[A-Z][A-Z_]*=\\S* +)*(?:make [a-z]|(?:\\./)?scripts/)[^`]*)`")
 	target = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
 )
 
@@ -113,8 +117,14 @@ func TestCommandsExist(t *testing.T) {
 	for _, m := range target.FindAllStringSubmatch(read(t, filepath.Join(root, "Makefile")), -1) {
 		targets[m[1]] = true
 	}
-	seen := 0
+	seen, within := 0, 0
 	for _, f := range files(t, ".md") {
+		for _, command := range inline.FindAllStringSubmatch(fences.ReplaceAllString(read(t, f), ""), -1) {
+			within++
+			for _, fault := range unknown(filepath.Dir(f), strings.Fields(command[1]), targets) {
+				t.Errorf("%s names %q: %s", f, command[1], fault)
+			}
+		}
 		for _, block := range shell.FindAllStringSubmatch(read(t, f), -1) {
 			for line := range strings.Lines(block[1]) {
 				line, _, _ = strings.Cut(line, " #")
@@ -125,8 +135,8 @@ func TestCommandsExist(t *testing.T) {
 			}
 		}
 	}
-	if seen < 40 {
-		t.Errorf("only %d commands were read", seen)
+	if seen < 40 || within < 40 {
+		t.Errorf("only %d commands were read, and %d within sentences", seen, within)
 	}
 }
 
@@ -141,14 +151,14 @@ func unknown(dir string, words []string, targets map[string]bool) []string {
 			if !targets[w] {
 				faults = append(faults, "the Makefile has no "+w)
 			}
-		case strings.HasPrefix(path, "scripts/") && strings.HasSuffix(path, ".sh"), strings.HasPrefix(w, "./") && !strings.Contains(w, "{"):
+		case strings.HasPrefix(path, "scripts/"), strings.HasPrefix(w, "./") && !strings.Contains(w, "{"):
 			path = strings.TrimSuffix(strings.TrimRight(path, ";"), "/...")
 			if path == "..." {
 				continue
 			}
-			_, fromRoot := os.Stat(filepath.Join(root, filepath.FromSlash(path)))
-			_, fromHere := os.Stat(filepath.Join(dir, filepath.FromSlash(path)))
-			if fromRoot != nil && fromHere != nil {
+			fromRoot, _ := filepath.Glob(filepath.Join(root, filepath.FromSlash(path)))
+			fromHere, _ := filepath.Glob(filepath.Join(dir, filepath.FromSlash(path)))
+			if len(fromRoot)+len(fromHere) == 0 {
 				faults = append(faults, path+" is not there")
 			}
 		}
@@ -161,6 +171,7 @@ func TestUnknownCommandsAreFound(t *testing.T) {
 	targets := map[string]bool{"run": true}
 	for command, want := range map[string]int{
 		"make run": 0, "make fly": 1, "PORT=1 make run": 0, "scripts/lint.sh --fix": 0, "scripts/none.sh": 1,
+		"scripts/release": 0, "scripts/none": 1, "scripts/delivery/*.sh": 0, "scripts/none*": 1, "A=1 scripts/none": 1,
 		"go run ./scripts/cmd/deps -check": 0, "go run ./scripts/cmd/none": 1, "go test ./shared/...": 0, "curl localhost": 0,
 	} {
 		if got := unknown(root, strings.Fields(command), targets); len(got) != want {
