@@ -7,7 +7,8 @@
 #   ENVIRONMENT   dev, staging or production
 #   PROJECT       coditect-$ENVIRONMENT unless given
 #   REGION        europe-west1 unless given
-#   RELEASE       the tag of this release's revisions, r-<commit>
+#   RELEASE       the tag of this release's revisions, r-<commit>, in Cloud Build with the
+#                 build's first letters: a second try has images, so revisions, of its own
 #   STATE         where the steps of one release leave what the next need, .release
 
 DRY_RUN=${DRY_RUN:-}
@@ -24,7 +25,7 @@ case $ENVIRONMENT in
 esac
 : "${PROJECT:=coditect-$ENVIRONMENT}"
 : "${COMMIT:=$(git rev-parse HEAD 2>/dev/null || echo unknown)}"
-: "${RELEASE:=r-${COMMIT:0:12}}"
+: "${RELEASE:=r-${COMMIT:0:12}${BUILD_ID:+-${BUILD_ID:0:4}}}"
 REGISTRY=$REGION-docker.pkg.dev/$PROJECT/images
 # The helper, built by tools.sh; from source on a laptop.
 HELPER=$STATE/bin/release

@@ -436,7 +436,7 @@ func script(t *testing.T, state string, gcloud string, healthy bool, name string
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"scripts/delivery/" + name}, args...)...) //nolint:gosec // a script of ours
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "LIST="+filepath.Join(state, "registry.json"), "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "LIST="+filepath.Join(state, "registry.json"), "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567", "BUILD_ID=")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	raw, readErr := os.ReadFile(log) //nolint:gosec // a file of the test
@@ -660,6 +660,35 @@ func TestTheRouterTakesTheFunctionsBack(t *testing.T) {
 	}
 }
 
+// A release that failed is started again for the same commit: Cloud Run refuses a
+// revision of a name that another image has.
+func TestAReleaseCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	names := map[string]bool{}
+	for _, build := range []string{"1a2b3c4d-0000-4000-8000-000000000000", "5e6f7a8b-0000-4000-8000-000000000000"} {
+		cmd := exec.CommandContext(t.Context(), "bash", "-c", `. scripts/delivery/lib.sh && echo "$RELEASE"`)
+		cmd.Dir = "../.."
+		cmd.Env = append(os.Environ(), "COMMIT=0123456789abcdef0123456789abcdef01234567", "BUILD_ID="+build, "RELEASE=")
+		out, err := cmd.CombinedOutput()
+		if name := strings.TrimSpace(string(out)); err != nil || name != "r-0123456789ab-"+build[:4] || names[name] {
+			t.Errorf("%s, %v", name, err)
+		}
+		names[strings.TrimSpace(string(out))] = true
+	}
+	// The name of a service and a tag have 46 letters together.
+	list, err := deployables.Load("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range list {
+		for name := range names {
+			if len(f.Name)+len(name) > 46 {
+				t.Errorf("%s with %s is too long", f.Name, name)
+			}
+		}
+	}
+}
+
 func TestDeployedWithoutTrafficByDigest(t *testing.T) {
 	t.Parallel()
 	state := changed(t, "tasks")
@@ -686,7 +715,7 @@ func TestDryRuns(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "scripts/delivery/release.sh", "staging", "--dry-run")
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "STATE="+state, "COMMIT=0123456789abcdef0123456789abcdef01234567")
+	cmd.Env = append(os.Environ(), "STATE="+state, "COMMIT=0123456789abcdef0123456789abcdef01234567", "BUILD_ID=")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -796,7 +825,7 @@ esac`,
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"scripts/delivery/" + script}, args...)...) //nolint:gosec // a script of ours
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567",
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567", "BUILD_ID=",
 		"SINCE=word", "PULL=7", "WHAT=something", "SLACK_WEBHOOK=https://hooks.example", "STATE_BUCKET=states",
 		"TF_VAR_project_number=1", "TF_VAR_repository=a/b", "TF_VAR_base_domain=b", "TF_VAR_app_url=c", "TF_VAR_mail_from=d", "TF_VAR_emails=[]", "TF_VAR_billing_account=e")
 	out, err := cmd.CombinedOutput()
