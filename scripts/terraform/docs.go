@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
@@ -62,6 +63,35 @@ func Shape(root string) ([]string, error) {
 				faults = append(faults, dir+" has no "+name)
 			} else if err != nil {
 				return nil, err
+			}
+		}
+	}
+	return faults, nil
+}
+
+// Validated names the variables of type string or number that take whatever they are
+// given: a slip in one is found by Google, when half of a plan is applied.
+func Validated(root string) ([]string, error) {
+	var faults []string
+	for _, parent := range []string{ModulesDir, EnvironmentsDir} {
+		dirs, err := folders(root, parent)
+		if err != nil {
+			return nil, err
+		}
+		for _, dir := range dirs {
+			body, text, err := parsed(filepath.Join(root, dir, "variables.tf"))
+			if err != nil {
+				return nil, err
+			}
+			for _, b := range body.Blocks {
+				if b.Type != "variable" || len(b.Labels) != 1 || b.Body.Attributes["type"] == nil {
+					continue
+				}
+				kind := string(b.Body.Attributes["type"].Expr.Range().SliceBytes(text))
+				checked := slices.ContainsFunc(b.Body.Blocks, func(v *hclsyntax.Block) bool { return v.Type == "validation" })
+				if (kind == "string" || kind == "number") && !checked {
+					faults = append(faults, dir+": variable "+b.Labels[0]+" takes any "+kind)
+				}
 			}
 		}
 	}

@@ -16,6 +16,7 @@ const root = "../.."
 func TestRepository(t *testing.T) {
 	t.Parallel()
 	for name, check := range map[string]func() ([]string, error){
+		"values":  func() ([]string, error) { return Validated(root) },
 		"shape":   func() ([]string, error) { return Shape(root) },
 		"format":  func() ([]string, error) { return Format(root, false) },
 		"readmes": func() ([]string, error) { return Readmes(root, false) },
@@ -219,6 +220,31 @@ func TestShape(t *testing.T) {
 		t.Errorf("%v %v", faults, err)
 	}
 	if _, err := Shape(t.TempDir()); err == nil {
+		t.Error("without modules there is nothing to check")
+	}
+}
+
+func TestValidated(t *testing.T) {
+	t.Parallel()
+	checked := "variable \"size\" {\n  description = \"How big.\"\n  type        = number\n  validation {\n    condition     = var.size > 0\n    error_message = \"Above 0.\"\n  }\n}\n"
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"none":           {checked, nil},
+		"a string":       {checked + "variable \"name\" {\n  description = \"Whose.\"\n  type        = string\n}\n", []string{"terraform/modules/m: variable name takes any string"}},
+		"a number":       {checked + "variable \"most\" {\n  description = \"How many.\"\n  type        = number\n  default     = 1\n}\n", []string{"terraform/modules/m: variable most takes any number"}},
+		"of other types": {checked + "variable \"on\" {\n  description = \"Whether.\"\n  type        = bool\n}\nvariable \"all\" {\n  description = \"Which.\"\n  type        = list(string)\n}\n", nil},
+	} {
+		dir := module(t, map[string]string{"variables.tf": c.text})
+		if err := os.MkdirAll(filepath.Join(dir, EnvironmentsDir), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if faults, err := Validated(dir); err != nil || !slices.Equal(faults, c.want) {
+			t.Errorf("%s: %v %v", name, faults, err)
+		}
+	}
+	if _, err := Validated(t.TempDir()); err == nil {
 		t.Error("without modules there is nothing to check")
 	}
 }

@@ -65,10 +65,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func form(root string) ([]string, error) {
-	faults, err := terraform.Shape(root)
-	if err != nil || len(faults) > 0 {
-		return faults, err
+	for _, check := range []func(string) ([]string, error){terraform.Shape, terraform.Validated} {
+		if faults, err := check(root); err != nil || len(faults) > 0 {
+			return faults, err
+		}
 	}
+	var faults []string
 	unformatted, err := terraform.Format(root, false)
 	for _, f := range unformatted {
 		faults = append(faults, f+" is not formatted: make generate")

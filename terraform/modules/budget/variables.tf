@@ -11,11 +11,21 @@ variable "billing_account" {
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "project_number" {
   description = "The project's number, by which budgets know it."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{6,20}$", var.project_number))
+    error_message = "project_number must be digits."
+  }
 }
 
 variable "amount" {
@@ -32,6 +42,11 @@ variable "currency" {
   description = "The billing account's currency."
   type        = string
   default     = "USD"
+
+  validation {
+    condition     = can(regex("^[A-Z]{3}$", var.currency))
+    error_message = "currency is three capitals, as in ISO 4217."
+  }
 }
 
 variable "thresholds" {

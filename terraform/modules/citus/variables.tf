@@ -1,11 +1,21 @@
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "region" {
   description = "The region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "zones" {
@@ -22,11 +32,21 @@ variable "name" {
   description = "The cluster's name."
   type        = string
   default     = "citus"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$", var.name))
+    error_message = "name is 30 lower-case letters, digits and hyphens at most, and begins with a letter."
+  }
 }
 
 variable "subnetwork" {
   description = "The subnet of machines."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/regions/[^/]+/subnetworks/[^/]+$", var.subnetwork))
+    error_message = "subnetwork is projects/PROJECT/regions/REGION/subnetworks/NAME."
+  }
 }
 
 variable "workers" {
@@ -44,12 +64,22 @@ variable "machine" {
   description = "The machine of a node."
   type        = string
   default     = "n2-highmem-4"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*-[a-z]+-[0-9]+$", var.machine))
+    error_message = "machine is a type like n2-highmem-4."
+  }
 }
 
 variable "disk_gb" {
   description = "The data disk of a node."
   type        = number
   default     = 500
+
+  validation {
+    condition     = var.disk_gb >= 100 && var.disk_gb <= 65536 && floor(var.disk_gb) == var.disk_gb
+    error_message = "disk_gb is from 100 to 65,536: a smaller disk is a slower one."
+  }
 }
 
 variable "image" {
@@ -66,6 +96,11 @@ variable "max_connections" {
   description = "Connections of a node."
   type        = number
   default     = 400
+
+  validation {
+    condition     = var.max_connections >= 25 && var.max_connections <= 10000 && floor(var.max_connections) == var.max_connections
+    error_message = "max_connections is from 25 to 10,000: each is a process."
+  }
 }
 
 variable "budget" {
@@ -87,6 +122,11 @@ variable "budget" {
 variable "backup_bucket" {
   description = "Where WAL-G writes backups."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", var.backup_bucket))
+    error_message = "backup_bucket is a name without gs://."
+  }
 }
 
 variable "snapshots_kept" {

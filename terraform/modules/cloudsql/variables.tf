@@ -1,27 +1,52 @@
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "region" {
   description = "The region, of the backups too."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "name" {
   description = "The instance's name. One that was deleted is taken for a week."
   type        = string
   default     = "coditect"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$", var.name))
+    error_message = "name is 30 lower-case letters, digits and hyphens at most, and begins with a letter."
+  }
 }
 
 variable "network" {
   description = "The network in which it has its address."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/global/networks/[^/]+$", var.network))
+    error_message = "network is projects/PROJECT/global/networks/NAME."
+  }
 }
 
 variable "managed_range_name" {
   description = "The name of the range that the address comes from."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.managed_range_name))
+    error_message = "managed_range_name is a name, not the range."
+  }
 }
 
 variable "tier" {
@@ -78,6 +103,11 @@ variable "max_connections" {
   description = "Connections of the instance."
   type        = number
   default     = 400
+
+  validation {
+    condition     = var.max_connections >= 25 && var.max_connections <= 10000 && floor(var.max_connections) == var.max_connections
+    error_message = "max_connections is from 25 to 10,000: each is a process."
+  }
 }
 
 variable "budget" {

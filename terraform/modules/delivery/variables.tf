@@ -1,11 +1,21 @@
 variable "project_id" {
   description = "The project. The bucket is named after it."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "region" {
   description = "The region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "image" {
@@ -36,11 +46,21 @@ variable "services" {
 variable "network" {
   description = "The network."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/global/networks/[^/]+$", var.network))
+    error_message = "network is projects/PROJECT/global/networks/NAME."
+  }
 }
 
 variable "subnetwork" {
   description = "The subnet that jobs take their addresses from."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/regions/[^/]+/subnetworks/[^/]+$", var.subnetwork))
+    error_message = "subnetwork is projects/PROJECT/regions/REGION/subnetworks/NAME."
+  }
 }
 
 variable "tags" {

@@ -1,16 +1,31 @@
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "project_number" {
   description = "The project's number, which is in the service's address."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{6,20}$", var.project_number))
+    error_message = "project_number must be digits."
+  }
 }
 
 variable "region" {
   description = "The region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "function" {
@@ -67,17 +82,32 @@ variable "invokers" {
 variable "network" {
   description = "The network it goes out by."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/global/networks/[^/]+$", var.network))
+    error_message = "network is projects/PROJECT/global/networks/NAME."
+  }
 }
 
 variable "subnetwork" {
   description = "The subnet it takes its addresses from."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/regions/[^/]+/subnetworks/[^/]+$", var.subnetwork))
+    error_message = "subnetwork is projects/PROJECT/regions/REGION/subnetworks/NAME."
+  }
 }
 
 variable "network_tag" {
   description = "The tag that the firewall knows functions by."
   type        = string
   default     = "functions"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.network_tag))
+    error_message = "network_tag is lower-case letters, digits and hyphens."
+  }
 }
 
 variable "timeout" {
@@ -134,12 +164,22 @@ variable "min_instances_limit" {
   description = "Instances kept at most, where an environment saves."
   type        = number
   default     = 1000
+
+  validation {
+    condition     = var.min_instances_limit >= 0 && floor(var.min_instances_limit) == var.min_instances_limit
+    error_message = "min_instances_limit is 0 or more."
+  }
 }
 
 variable "max_instances_limit" {
   description = "Instances at most, where an environment saves."
   type        = number
   default     = 1000
+
+  validation {
+    condition     = var.max_instances_limit >= 1 && var.max_instances_limit <= 1000 && floor(var.max_instances_limit) == var.max_instances_limit
+    error_message = "max_instances_limit is from 1 to 1,000."
+  }
 }
 
 variable "deletion_protection" {

@@ -1,16 +1,31 @@
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "project_number" {
   description = "The project's number, by which Google names the cluster's own account."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{6,20}$", var.project_number))
+    error_message = "project_number must be digits."
+  }
 }
 
 variable "region" {
   description = "The region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "zones" {
@@ -27,22 +42,42 @@ variable "name" {
   description = "The cluster's name."
   type        = string
   default     = "coditect"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$", var.name))
+    error_message = "name is 30 lower-case letters, digits and hyphens at most, and begins with a letter."
+  }
 }
 
 variable "network" {
   description = "The network."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/global/networks/[^/]+$", var.network))
+    error_message = "network is projects/PROJECT/global/networks/NAME."
+  }
 }
 
 variable "subnetwork" {
   description = "The subnet of nodes, with ranges called pods and services."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/regions/[^/]+/subnetworks/[^/]+$", var.subnetwork))
+    error_message = "subnetwork is projects/PROJECT/regions/REGION/subnetworks/NAME."
+  }
 }
 
 variable "network_tag" {
   description = "The tag that the firewall knows nodes by."
   type        = string
   default     = "cluster"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.network_tag))
+    error_message = "network_tag is lower-case letters, digits and hyphens."
+  }
 }
 
 variable "control_plane_range" {

@@ -1,16 +1,31 @@
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "host" {
   description = "The host that is asked from outside."
   type        = string
+
+  validation {
+    condition     = can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]{2,63}$", var.host))
+    error_message = "host is lower-case, without a scheme or a path."
+  }
 }
 
 variable "load_balancer" {
   description = "The load balancer's URL map."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.load_balancer))
+    error_message = "load_balancer is the name of a URL map."
+  }
 }
 
 variable "schedules" {
@@ -26,11 +41,21 @@ variable "schedules" {
 variable "dead_letters" {
   description = "The subscription of undeliverable messages."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9._-]{2,254}$", var.dead_letters))
+    error_message = "dead_letters is a subscription's name without its project."
+  }
 }
 
 variable "secrets_topic" {
   description = "The topic on which secrets are announced."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9._-]{2,254}$", var.secrets_topic))
+    error_message = "secrets_topic is a topic's name without its project."
+  }
 }
 
 variable "emails" {
@@ -68,10 +93,20 @@ variable "latency_ms" {
   description = "Within how many milliseconds."
   type        = number
   default     = 500
+
+  validation {
+    condition     = var.latency_ms >= 10 && var.latency_ms <= 60000
+    error_message = "latency_ms is from 10 to 60,000."
+  }
 }
 
 variable "latency_goal" {
   description = "The part of requests that is answered within that."
   type        = number
   default     = 0.95
+
+  validation {
+    condition     = var.latency_goal >= 0.5 && var.latency_goal < 1
+    error_message = "latency_goal is from 0.5 to below 1."
+  }
 }

@@ -21,6 +21,11 @@ variable "project_number" {
 variable "region" {
   description = "Where the signing key is kept."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "environment" {
@@ -46,6 +51,11 @@ variable "repository" {
 variable "state_bucket" {
   description = "The bucket of Terraform's state."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", var.state_bucket))
+    error_message = "state_bucket is a name without gs://."
+  }
 }
 
 variable "apis" {

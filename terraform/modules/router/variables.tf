@@ -1,17 +1,32 @@
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "region" {
   description = "The region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "name" {
   description = "What the load balancer's parts are called."
   type        = string
   default     = "edge"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$", var.name))
+    error_message = "name is 30 lower-case letters, digits and hyphens at most, and begins with a letter."
+  }
 }
 
 variable "environment" {
@@ -67,6 +82,11 @@ variable "upstreams" {
 variable "relay_url" {
   description = "The address of the relay of the outbox."
   type        = string
+
+  validation {
+    condition     = can(regex("^https://[a-z0-9.-]+$", var.relay_url))
+    error_message = "relay_url is an origin: https and a host."
+  }
 }
 
 variable "webhooks" {
@@ -83,17 +103,32 @@ variable "webhooks" {
 variable "network" {
   description = "The network it goes out by."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/global/networks/[^/]+$", var.network))
+    error_message = "network is projects/PROJECT/global/networks/NAME."
+  }
 }
 
 variable "subnetwork" {
   description = "The subnet it takes its addresses from."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/regions/[^/]+/subnetworks/[^/]+$", var.subnetwork))
+    error_message = "subnetwork is projects/PROJECT/regions/REGION/subnetworks/NAME."
+  }
 }
 
 variable "network_tag" {
   description = "The tag that the firewall knows functions by."
   type        = string
   default     = "functions"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.network_tag))
+    error_message = "network_tag is lower-case letters, digits and hyphens."
+  }
 }
 
 variable "min_instances" {
@@ -111,6 +146,11 @@ variable "max_instances" {
   description = "Instances at most."
   type        = number
   default     = 50
+
+  validation {
+    condition     = var.max_instances >= 1 && var.max_instances <= 1000 && floor(var.max_instances) == var.max_instances
+    error_message = "max_instances is from 1 to 1,000."
+  }
 }
 
 variable "requests_per_minute" {
@@ -134,6 +174,11 @@ variable "log_sample" {
   description = "The part of requests that the load balancer logs."
   type        = number
   default     = 1
+
+  validation {
+    condition     = var.log_sample > 0 && var.log_sample <= 1
+    error_message = "log_sample is a part: above 0, and 1 at most."
+  }
 }
 
 variable "env" {

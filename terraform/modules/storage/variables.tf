@@ -1,11 +1,21 @@
 variable "project_id" {
   description = "The project. Buckets are named after it."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "region" {
   description = "Where everything is kept."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "origins" {
@@ -62,6 +72,11 @@ variable "access_log_bucket" {
   description = "Where access to objects is logged, if anywhere beside the audit log."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.access_log_bucket == null ? true : can(regex("^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", var.access_log_bucket))
+    error_message = "access_log_bucket is a name without gs://."
+  }
 }
 
 variable "labels" {

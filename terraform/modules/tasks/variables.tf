@@ -1,11 +1,21 @@
 variable "project_id" {
   description = "The project."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be 6 to 30 lower-case letters, digits and hyphens, and begin with a letter."
+  }
 }
 
 variable "region" {
   description = "Where the queues are."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is one like europe-west1: no zone, and no part of the world."
+  }
 }
 
 variable "queues" {
@@ -41,4 +51,9 @@ variable "enqueuers" {
 variable "invoker" {
   description = "The account that tasks are called as."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9-]+[.]iam[.]gserviceaccount[.]com$", var.invoker))
+    error_message = "invoker is the address of a service account."
+  }
 }

@@ -1,4 +1,10 @@
 mock_provider "google" {
+  mock_resource "google_compute_network" {
+    defaults = { id = "projects/example/global/networks/coditect" }
+  }
+  mock_resource "google_compute_subnetwork" {
+    defaults = { id = "projects/example/regions/europe-west1/subnetworks/coditect" }
+  }
   mock_data "google_kms_crypto_key_version" {
     defaults = { public_key = [{ algorithm = "EC_SIGN_P256_SHA256", pem = "pem" }] }
   }
@@ -89,4 +95,22 @@ run "plan" {
     condition     = output.platform.addresses.wanted <= output.platform.addresses.available
     error_message = "Instances fit the subnet."
   }
+}
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    emails          = ["oncall@example.com"]
+    images          = run.list.images
+    project_id      = "X"
+    project_number  = "example"
+    region          = "europe"
+    repository      = "example"
+    state_bucket    = "gs://state"
+    base_domain     = "https://example.com"
+    app_url         = "https://app.example.com/"
+    mail_from       = "Example"
+    billing_account = "example"
+  }
+  expect_failures = [var.project_id, var.project_number, var.region, var.repository, var.state_bucket, var.base_domain, var.app_url, var.mail_from, var.billing_account]
 }

@@ -42,3 +42,13 @@ run "refuses_silence_at_the_end" {
   variables { thresholds = [0.5] }
   expect_failures = [var.thresholds]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id     = "X"
+    project_number = "example"
+    currency       = "dollars"
+  }
+  expect_failures = [var.project_id, var.project_number, var.currency]
+}

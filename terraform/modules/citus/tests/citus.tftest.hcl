@@ -115,3 +115,18 @@ run "refuses_an_image_family" {
   variables { image = "projects/example-prod/global/images/family/citus" }
   expect_failures = [var.image]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id      = "X"
+    region          = "europe"
+    name            = "Coditect"
+    subnetwork      = "default"
+    machine         = "e2-micro"
+    disk_gb         = 10
+    max_connections = 0
+    backup_bucket   = "gs://backups"
+  }
+  expect_failures = [var.project_id, var.region, var.name, var.subnetwork, var.machine, var.disk_gb, var.max_connections, var.backup_bucket]
+}

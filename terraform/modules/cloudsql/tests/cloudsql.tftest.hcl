@@ -151,3 +151,16 @@ run "refuses_growth_without_end" {
   variables { disk_limit_gb = 0 }
   expect_failures = [var.disk_limit_gb]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id         = "X"
+    region             = "europe"
+    name               = "Coditect"
+    network            = "default"
+    managed_range_name = "10.16.0.0/16"
+    max_connections    = 0
+  }
+  expect_failures = [var.project_id, var.region, var.name, var.network, var.managed_range_name, var.max_connections]
+}

@@ -89,3 +89,14 @@ run "refuses_people" {
   variables { migrator = "ada@example.com" }
   expect_failures = [var.migrator]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id = "X"
+    region     = "europe"
+    network    = "default"
+    subnetwork = "default"
+  }
+  expect_failures = [var.project_id, var.region, var.network, var.subnetwork]
+}

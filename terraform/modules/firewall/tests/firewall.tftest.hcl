@@ -132,3 +132,18 @@ run "refuses_one_tag_for_two" {
   variables { tags = { functions = "all", cluster = "all" } }
   expect_failures = [var.tags]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id          = "X"
+    name                = "Coditect"
+    network             = "default"
+    functions_range     = "0.0.0.0/0"
+    machines_range      = "0.0.0.0/0"
+    pods_range          = "0.0.0.0/0"
+    managed_range       = "10.16.0.0"
+    control_plane_range = "8.8.8.0/28"
+  }
+  expect_failures = [var.project_id, var.name, var.network, var.functions_range, var.machines_range, var.pods_range, var.managed_range, var.control_plane_range]
+}

@@ -226,3 +226,18 @@ run "refuses_passwords_in_the_open" {
   variables { env = { DATABASE_URL = "postgres://app:secret@pgbouncer/coditect" } }
   expect_failures = [var.env]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id          = "X"
+    project_number      = "example"
+    region              = "europe"
+    network             = "default"
+    subnetwork          = "default"
+    network_tag         = "All functions"
+    min_instances_limit = -1
+    max_instances_limit = 0
+  }
+  expect_failures = [var.project_id, var.project_number, var.region, var.network, var.subnetwork, var.network_tag, var.min_instances_limit, var.max_instances_limit]
+}

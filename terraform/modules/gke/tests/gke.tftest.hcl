@@ -130,3 +130,17 @@ run "refuses_two_zones" {
   variables { zones = ["europe-west1-b", "europe-west1-c"] }
   expect_failures = [var.zones]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id     = "X"
+    project_number = "example"
+    region         = "europe"
+    name           = "Coditect"
+    network        = "default"
+    subnetwork     = "default"
+    network_tag    = "All functions"
+  }
+  expect_failures = [var.project_id, var.project_number, var.region, var.name, var.network, var.subnetwork, var.network_tag]
+}

@@ -99,3 +99,17 @@ run "refuses_nobody" {
   variables { emails = [] }
   expect_failures = [var.emails]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id    = "X"
+    host          = "https://example.com"
+    load_balancer = "Edge/1"
+    dead_letters  = "projects/example/subscriptions/dead"
+    secrets_topic = "projects/example/topics/due"
+    latency_ms    = 0.5
+    latency_goal  = 95
+  }
+  expect_failures = [var.project_id, var.host, var.load_balancer, var.dead_letters, var.secrets_topic, var.latency_ms, var.latency_goal]
+}

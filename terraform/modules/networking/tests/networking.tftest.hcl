@@ -102,3 +102,12 @@ run "refuses_a_narrow_range_for_databases" {
   variables { managed_range = "10.16.0.0/24" }
   expect_failures = [var.managed_range]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id = "X"
+    region     = "europe"
+  }
+  expect_failures = [var.project_id, var.region]
+}

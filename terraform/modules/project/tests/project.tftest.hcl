@@ -108,3 +108,12 @@ run "refuses_a_planner_that_writes" {
   variables { planner_roles = ["roles/run.admin"] }
   expect_failures = [var.planner_roles]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    region       = "europe"
+    state_bucket = "gs://state"
+  }
+  expect_failures = [var.region, var.state_bucket]
+}

@@ -84,3 +84,14 @@ run "refuses_a_deadline_that_pubsub_does" {
   }
   expect_failures = [var.consumers]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id     = "X"
+    project_number = "example"
+    region         = "europe"
+    invoker        = "allUsers"
+  }
+  expect_failures = [var.project_id, var.project_number, var.region, var.invoker]
+}

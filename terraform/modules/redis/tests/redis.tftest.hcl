@@ -83,3 +83,15 @@ run "refuses_half_gigabytes" {
   variables { memory_gb = 0.5 }
   expect_failures = [var.memory_gb]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id         = "X"
+    region             = "europe"
+    name               = "Coditect"
+    network            = "default"
+    managed_range_name = "10.16.0.0/16"
+  }
+  expect_failures = [var.project_id, var.region, var.name, var.network, var.managed_range_name]
+}

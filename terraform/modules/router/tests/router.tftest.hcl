@@ -152,3 +152,19 @@ run "refuses_no_instance" {
   variables { min_instances = 0 }
   expect_failures = [var.min_instances]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id    = "X"
+    region        = "europe"
+    name          = "Coditect"
+    relay_url     = "http://outboxrelay"
+    network       = "default"
+    subnetwork    = "default"
+    network_tag   = "All functions"
+    max_instances = 0
+    log_sample    = 0
+  }
+  expect_failures = [var.project_id, var.region, var.name, var.relay_url, var.network, var.subnetwork, var.network_tag, var.max_instances, var.log_sample]
+}

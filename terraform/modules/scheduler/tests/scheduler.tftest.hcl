@@ -59,3 +59,13 @@ run "refuses_a_long_deadline" {
   variables { schedules = { x = { cron = "* * * * *", timezone = "UTC", url = "https://x.example.com", deadline = "3600s" } } }
   expect_failures = [var.schedules]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id = "X"
+    region     = "europe"
+    invoker    = "allUsers"
+  }
+  expect_failures = [var.project_id, var.region, var.invoker]
+}

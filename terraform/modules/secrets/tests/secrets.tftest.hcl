@@ -111,3 +111,13 @@ run "refuses_plain_http" {
   variables { rotation = { url = "http://rotation.example.com", invoker = "push-pubsub@example-prod.iam.gserviceaccount.com" } }
   expect_failures = [var.rotation]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id     = "X"
+    project_number = "example"
+    region         = "europe"
+  }
+  expect_failures = [var.project_id, var.project_number, var.region]
+}

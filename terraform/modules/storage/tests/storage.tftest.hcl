@@ -116,3 +116,13 @@ run "refuses_short_retention" {
   variables { backup_days = 1 }
   expect_failures = [var.backup_days]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id        = "X"
+    region            = "europe"
+    access_log_bucket = "gs://logs"
+  }
+  expect_failures = [var.project_id, var.region, var.access_log_bucket]
+}

@@ -58,3 +58,13 @@ run "refuses_tasks_without_end" {
   variables { queues = { mail = { max_attempts = -1, min_backoff = "1s", max_backoff = "300s", max_age = "86400s", rate = 50, concurrency = 20 } } }
   expect_failures = [var.queues]
 }
+
+run "refuses_nonsense" {
+  command = plan
+  variables {
+    project_id = "X"
+    region     = "europe"
+    invoker    = "allUsers"
+  }
+  expect_failures = [var.project_id, var.region, var.invoker]
+}
