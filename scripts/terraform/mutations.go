@@ -27,6 +27,7 @@ var Mutations = []Mutation{
       why = "Hydra reaches its database on Cloud SQL, and PgBouncer the functions' where there is no Citus", ranges = [var.managed_range], targets = [var.tags.cluster]`, `cluster-to-managed = {
       why = "Hydra reaches its database on Cloud SQL, and PgBouncer the functions' where there is no Citus", ranges = [var.managed_range], targets = [var.tags.migrator]`, "Beside Citus, Hydra reaches its database on the managed instance."},
 
+	{"firewall", "variables.tf", `can(cidrhost(var.pods_range, 0)) && can(regex("^(10[.]|172[.](1[6-9]|2[0-9]|3[01])[.]|192[.]168[.])", var.pods_range))`, `can(cidrhost(var.pods_range, 0))`, "var.pods_range, was expected"},
 	{"cloudsql", "main.tf", `ipv4_enabled                                  = false`, `ipv4_enabled                                  = true`, "The database has no public address."},
 	{"cloudsql", "main.tf", `"ENCRYPTED_ONLY"`, `"ALLOW_UNENCRYPTED_AND_ENCRYPTED"`, "The database takes TLS only."},
 	{"cloudsql", "main.tf", `point_in_time_recovery_enabled = true`, `point_in_time_recovery_enabled = false`, "Every moment can be restored."},
@@ -51,6 +52,7 @@ var Mutations = []Mutation{
 	{"storage", "main.tf", `role = "roles/storage.objectCreator"`, `role = "roles/storage.objectAdmin"`, "Who makes backups cannot delete them."},
 	{"storage", "main.tf", `tag_state  = "UNTAGGED"`, `tag_state  = "TAGGED"`, "In dev images that no tag names go after 30 days."},
 	{"storage", "main.tf", `with_state                 = "ARCHIVED"`, `age                        = 30`, "In dev neither, an object goes by its age while it is used."},
+	{"storage", "variables.tf", `"^[a-z]+-[a-z]+[0-9]{1,2}$"`, `"^[a-z]+"`, "var.region, was expected"},
 	{"storage", "main.tf", `immutable_tags = true`, `immutable_tags = false`, "A tag means one image for ever."},
 
 	{"gke", "main.tf", `enable_private_endpoint = true`, `enable_private_endpoint = false`, "Neither nodes nor the control plane have an address outside."},
@@ -79,6 +81,7 @@ var Mutations = []Mutation{
 	{"pubsub", "main.tf", `audience              = each.value.url`, `audience              = "https://example.com"`, "The token is made for the function."},
 	{"tasks", "main.tf", `"roles/cloudtasks.enqueuer"`, `"roles/cloudtasks.admin"`, "The relay alone makes tasks."},
 	{"scheduler", "main.tf", `for_each = var.schedules`, `for_each = { for n, s in var.schedules : n => s if n != "retention" }`, "Each schedule is there."},
+	{"monitoring", "variables.tf", `var.latency_goal >= 0.5 && var.latency_goal < 1`, `var.latency_goal >= 0.5`, "var.latency_goal, was expected"},
 	{"monitoring", "main.tf", `validate_ssl = true`, `validate_ssl = false`, "Checks from outside go by TLS and look at the certificate."},
 	{"monitoring", "main.tf", `response_code=\"200\"`, `response_code!=\"\"`, "A run that failed is no progress."},
 	{"budget", "variables.tf", `[0.5, 0.8, 1]`, `[0.5, 1]`, "Somebody is told at 50, 80 and 100 percent."},
