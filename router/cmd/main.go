@@ -43,14 +43,13 @@ func main() {
 	}
 }
 
+// command serves, whatever else stands there: a supervisor may mark the processes
+// that are its own.
 func command(ctx context.Context, args []string, lookup config.Lookup) error {
-	switch {
-	case len(args) == 0:
-		return run(ctx, lookup)
-	case len(args) == 1 && args[0] == "check":
+	if len(args) == 1 && args[0] == "check" {
 		return check(ctx, lookup)
 	}
-	return fmt.Errorf("%q is not asked for: nothing, or check", args)
+	return run(ctx, lookup)
 }
 
 func run(ctx context.Context, lookup config.Lookup) error {
