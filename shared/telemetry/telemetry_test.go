@@ -76,7 +76,8 @@ func chain(t *testing.T, tel *Telemetry, in string, handler http.HandlerFunc) (a
 		w.WriteHeader(http.StatusTeapot)
 	}))
 	defer backend.Close()
-	client := &http.Client{Transport: tel.Transport(nil, "backend")}
+	// Its own: whoever closes a test server closes idle connections of the default one.
+	client := &http.Client{Transport: tel.Transport(backend.Client().Transport, "backend")}
 	h := tel.Middleware(func(*http.Request) string { return "/api/v1/tasks/{id}/" })(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req, err := http.NewRequestWithContext(r.Context(), "GET", backend.URL, nil)
 		if err != nil {
