@@ -60,7 +60,9 @@ var Mutations = []Mutation{
 	{"gke", "main.tf", `"GKE_METADATA"`, `"GCE_METADATA"`, "Pods do not get the node's token."},
 	{"gke", "main.tf", `"roles/logging.logWriter", "roles/monitoring.metricWriter"`, `"roles/editor", "roles/monitoring.metricWriter"`, "Nodes write logs and metrics, and nothing else."},
 
-	{"citus", "main.tf", `postgres-tls            = "require"`, `postgres-tls            = "prefer"`, "Nodes take TLS only."},
+	{"citus", "machine.sh", `ssl: "on"`, `ssl: "off"`, "Nodes take TLS only."},
+	{"citus", "main.tf", `scope           = var.name`, `scope           = "other"`, "Machines set themselves up."},
+	{"citus", "main.tf", `tostring(each.value.number)`, `"0"`, "Patroni knows each machine's group."},
 	{"citus", "main.tf", `deletion_protection       = var.deletion_protection`, `deletion_protection       = false`, "Machines are protected."},
 	{"citus", "main.tf", "    subnetwork = var.subnetwork\n  }", "    subnetwork = var.subnetwork\n    access_config {}\n  }", "No machine of the database has an address outside."},
 	{"citus", "main.tf", `local.clients <= local.pooler_limits`, `local.clients <= local.pooler_limits * 100`, "google_compute_instance.node, was expected"},

@@ -12,6 +12,9 @@ locals {
   }]...)
   consensus = { for i, zone in var.zones : "etcd-${i}" => zone }
 
+  # What the network itself calls them.
+  names = { for n, zone in local.consensus : n => "${var.name}-${n}.${zone}.c.${var.project_id}.internal" }
+
   # The budget: what may be opened, and what there is. Every coordinator connection
   # keeps one to each worker, so that a worker has to take as many.
   pooled        = var.budget.poolers * var.budget.pools * var.budget.pool_size
@@ -125,14 +128,17 @@ resource "google_compute_instance" "node" {
   metadata = {
     enable-oslogin         = "TRUE"
     block-project-ssh-keys = "TRUE"
-    # The image's first-boot unit reads these, and the passwords and certificates
-    # from Secret Manager as this machine's account.
-    patroni-scope           = var.name
-    citus-group             = tostring(each.value.number)
-    etcd-hosts              = join(",", [for n in sort(keys(local.consensus)) : "${var.name}-${n}.${local.consensus[n]}.c.${var.project_id}.internal:2379"])
-    postgres-max-connection = tostring(var.max_connections)
-    postgres-tls            = "require"
-    backup-bucket           = var.backup_bucket
+    # The script reads the rest, and passwords and certificates from Secret Manager
+    # as this machine's account.
+    startup-script  = file("${path.module}/machine.sh")
+    role            = "node"
+    scope           = var.name
+    database        = var.database
+    citus-group     = tostring(each.value.number)
+    etcd-hosts      = join(",", [for n in sort(keys(local.names)) : "${local.names[n]}:2379"])
+    machines-range  = var.machines_range
+    max-connections = tostring(var.max_connections)
+    backup-bucket   = var.backup_bucket
   }
 
   lifecycle {
@@ -185,8 +191,10 @@ resource "google_compute_instance" "consensus" {
   metadata = {
     enable-oslogin         = "TRUE"
     block-project-ssh-keys = "TRUE"
-    etcd-member            = each.key
-    etcd-hosts             = join(",", [for n in sort(keys(local.consensus)) : "${var.name}-${n}.${local.consensus[n]}.c.${var.project_id}.internal:2379"])
+    startup-script         = file("${path.module}/machine.sh")
+    role                   = "consensus"
+    scope                  = var.name
+    etcd-members           = join(",", [for n in sort(keys(local.names)) : "${var.name}-${n}=https://${local.names[n]}:2380"])
   }
 }
 

@@ -49,6 +49,27 @@ variable "subnetwork" {
   }
 }
 
+variable "machines_range" {
+  description = "The addresses of machines, which know each other by certificate."
+  type        = string
+
+  validation {
+    condition     = can(cidrnetmask(var.machines_range))
+    error_message = "machines_range is a range of IPv4 addresses."
+  }
+}
+
+variable "database" {
+  description = "The database's name, one on all nodes."
+  type        = string
+  default     = "coditect"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9_]{0,62}$", var.database))
+    error_message = "A database's name is lower-case letters, digits and underscores."
+  }
+}
+
 variable "workers" {
   description = "Groups of workers."
   type        = number
@@ -83,7 +104,7 @@ variable "disk_gb" {
 }
 
 variable "image" {
-  description = "An image with PostgreSQL, Citus 12 or newer, Patroni 3 or newer, etcd and WAL-G, by its full name."
+  description = "An image with PostgreSQL, Citus 12 or newer, Patroni 3 or newer, etcd 3.4 or newer, WAL-G, curl and jq, by its full name."
   type        = string
 
   validation {

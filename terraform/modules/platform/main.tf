@@ -53,12 +53,16 @@ locals {
     database-ca           = "pgbouncer"
   }
 
+  # What the machines of the database read: see the citus module.
+  machine_secrets = var.citus == null ? [] : ["database-ca", "citus-certificate", "citus-key", "citus-superuser-password", "citus-replication-password"]
+
   # Beside what the list names: addresses of the databases, Redis, authorities of
   # certificates, and what is not a function's.
   secrets = toset(concat(
     flatten([for f in values(local.all) : f.secrets]),
     ["database-url", "system-database-url", "migrate-database-url", "database-ca", "redis-url", "redis-ca", "hop-key"],
     keys(local.cluster_secrets),
+    local.machine_secrets,
   ))
 }
 
@@ -122,6 +126,7 @@ module "citus" {
   subnetwork          = module.networking.machines_subnetwork
   workers             = var.citus.workers
   image               = var.citus.image
+  machines_range      = module.networking.machines_range
   max_connections     = var.database.max_connections
   budget              = local.budget
   backup_bucket       = "${var.project_id}-backups"
@@ -257,6 +262,7 @@ module "secrets" {
     readers = merge(
       contains(["hop-key", "redis-url", "redis-ca"], s) ? { router = module.router.service_account } : {},
       contains(["migrate-database-url", "database-ca"], s) ? { migrator = module.project.migrator } : {},
+      contains(local.machine_secrets, s) ? { machines = module.citus[0].service_account } : {},
       contains(keys(local.cluster_secrets), s) ? { cluster = module.gke.workload_service_accounts[local.cluster_secrets[s]] } : {},
     )
   } }

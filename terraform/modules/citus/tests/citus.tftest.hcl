@@ -1,13 +1,14 @@
 mock_provider "google" {}
 
 variables {
-  project_id    = "example-prod"
-  region        = "europe-west1"
-  zones         = ["europe-west1-b", "europe-west1-c", "europe-west1-d"]
-  subnetwork    = "projects/example-prod/regions/europe-west1/subnetworks/coditect-machines"
-  image         = "projects/example-prod/global/images/citus-20261101"
-  backup_bucket = "example-prod-backups"
-  budget        = { instances = { tasks = 100, projects = 50 } }
+  project_id     = "example-prod"
+  region         = "europe-west1"
+  zones          = ["europe-west1-b", "europe-west1-c", "europe-west1-d"]
+  subnetwork     = "projects/example-prod/regions/europe-west1/subnetworks/coditect-machines"
+  image          = "projects/example-prod/global/images/citus-20261101"
+  backup_bucket  = "example-prod-backups"
+  machines_range = "10.0.16.0/24"
+  budget         = { instances = { tasks = 100, projects = 50 } }
 }
 
 run "example" {
@@ -35,8 +36,24 @@ run "defaults" {
     error_message = "No machine of the database has an address outside."
   }
   assert {
-    condition     = alltrue([for i in google_compute_instance.node : i.metadata["postgres-tls"] == "require"])
+    condition     = alltrue([for i in google_compute_instance.node : strcontains(i.metadata["startup-script"], "ssl: \"on\"") && strcontains(i.metadata["startup-script"], "hostssl ") && !strcontains(i.metadata["startup-script"], "\"host ")])
     error_message = "Nodes take TLS only."
+  }
+  assert {
+    condition     = alltrue([for i in concat(values(google_compute_instance.node), values(google_compute_instance.consensus)) : i.metadata["startup-script"] == file("machine.sh") && i.metadata["scope"] == "citus"])
+    error_message = "Machines set themselves up."
+  }
+  assert {
+    condition     = { for n, i in google_compute_instance.node : n => i.metadata["citus-group"] } == { coordinator-0 = "0", coordinator-1 = "0", worker-1-0 = "1", worker-1-1 = "1", worker-2-0 = "2", worker-2-1 = "2" }
+    error_message = "Patroni knows each machine's group."
+  }
+  assert {
+    condition     = google_compute_instance.consensus["etcd-0"].metadata["etcd-members"] == "citus-etcd-0=https://citus-etcd-0.europe-west1-b.c.example-prod.internal:2380,citus-etcd-1=https://citus-etcd-1.europe-west1-c.c.example-prod.internal:2380,citus-etcd-2=https://citus-etcd-2.europe-west1-d.c.example-prod.internal:2380"
+    error_message = "Members of etcd know each other, over TLS."
+  }
+  assert {
+    condition     = google_compute_instance.node["worker-2-1"].metadata["etcd-hosts"] == "citus-etcd-0.europe-west1-b.c.example-prod.internal:2379,citus-etcd-1.europe-west1-c.c.example-prod.internal:2379,citus-etcd-2.europe-west1-d.c.example-prod.internal:2379"
+    error_message = "Patroni knows etcd."
   }
   assert {
     condition     = alltrue([for i in concat(values(google_compute_instance.node), values(google_compute_instance.consensus)) : i.metadata["enable-oslogin"] == "TRUE" && i.metadata["block-project-ssh-keys"] == "TRUE"])
