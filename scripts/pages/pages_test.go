@@ -108,7 +108,7 @@ func TestCostsFollowTheModules(t *testing.T) {
 	}{
 		{"terraform/modules/router/main.tf", []string{`cpu = "2" memory = "512Mi"`, "cpu_idle = false", `owasp = ["sqli", "xss", "lfi", "rfi", "rce", "methodenforcement", "scannerdetection", "protocolattack", "sessionfixation"]`}},
 		{"terraform/modules/function/main.tf", []string{"cpu_idle = true"}},
-		{"terraform/modules/citus/variables.tf", []string{`default = "n2-highmem-4"`, `variable "disk_gb" { description = "The data disk of a node." type = number default = 500 }`}},
+		{"terraform/modules/citus/variables.tf", []string{`default = "n2-highmem-4"`, `variable "disk_gb" { description = "The data disk of a node." type = number default = 500 validation {`}},
 		{"terraform/modules/citus/main.tf", []string{`slice(var.zones, 0, 2)`, `type = "pd-ssd" size = var.disk_gb`, `size = 30 type = "pd-balanced"`, `machine_type = "e2-small"`, `size = 20 type = "pd-ssd"`}},
 		{"terraform/modules/platform/main.tf", []string{`module "cloudsql" { source = "../cloudsql" project_id`}},
 		{"terraform/modules/gke/variables.tf", []string{`machine = optional(string, "n2-standard-4")`}},

@@ -336,7 +336,9 @@ func TestBootWithoutASecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := aNode(t)
+			m.mu.Lock()
 			delete(m.secrets, name)
+			m.mu.Unlock()
 			calls, err := m.boot()
 			if err == nil || slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "systemctl") }) {
 				t.Errorf("%v: %q", err, calls)
