@@ -12,7 +12,7 @@ mock_provider "google" {
 
 run "list" {
   command = plan
-  module { source = "./tests/list" }
+  module { source = "../../modules/platform/tests/list" }
 }
 
 run "plan" {

@@ -17,7 +17,7 @@ run "example" {
 
 run "list" {
   command = plan
-  module { source = "../../environments/dev/tests/list" }
+  module { source = "./tests/list" }
 }
 
 run "refuses_nonsense" {
