@@ -50,7 +50,14 @@ func New(t testing.TB) *Database {
 	if OnCitus() {
 		return citusDatabase(t)
 	}
-	s := find(t)
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := find(os.Getenv, dir)
+	if err != nil {
+		t.Fatalf("dbtest: %v", err)
+	}
 	template := prepare(t, s)
 	name := "t_" + randomName()
 	ctx := context.Background()
@@ -189,29 +196,23 @@ const (
 )
 
 // find names the servers: from the environment, or from what a running test
-// environment of this checkout has written.
-func find(t testing.TB) servers {
-	t.Helper()
-	get := os.Getenv
+// environment of the checkout that dir lies in has written.
+func find(get func(string) string, dir string) (servers, error) {
 	if get(envSuperuser) == "" {
-		kept, err := readEnv()
+		kept, err := readEnv(dir)
 		if err != nil {
-			t.Fatalf("dbtest: %v: run `make test`, or leave a test database running for bare `go test`: `go run ./scripts/cmd/local test-env up`", err)
+			return servers{}, fmt.Errorf("%w: run `make test`, or leave a test database running for bare `go test`: `go run ./scripts/cmd/local test-env up`", err)
 		}
 		get = func(k string) string { return kept[k] }
 	}
 	s := servers{get(envSuperuser), get(envBouncer), get(envPassword)}
 	if s.superuser == "" || s.bouncer == "" || s.password == "" {
-		t.Fatalf("dbtest: %s, %s and %s must be set together", envSuperuser, envBouncer, envPassword)
+		return servers{}, fmt.Errorf("%s, %s and %s must be set together", envSuperuser, envBouncer, envPassword)
 	}
-	return s
+	return s, nil
 }
 
-func readEnv() (map[string]string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
+func readEnv(dir string) (map[string]string, error) {
 	for {
 		raw, err := os.ReadFile(filepath.Join(dir, ".local", "test", "env"))
 		if err == nil {
