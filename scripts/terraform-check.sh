@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Everything about terraform/ that needs no cloud account: form, READMEs, the
 # tests of every module and environment with mocked providers, the matrix of who
-# may what, and mutations that those tests must catch. Arguments are names of
-# modules and environments; none means all.
+# may what (that it has all that is planned, too), and mutations that those tests
+# must catch. Arguments are names of modules and environments; none means all.
 #
 #   TERRAFORM_CHECK   see scripts/terraform.sh
 set -uo pipefail
@@ -22,6 +22,10 @@ for dir in terraform/modules/*/ terraform/environments/*/; do
   [ -d "$dir" ] || continue
   name=$(basename "$dir")
   if (($# == 0)) || [[ " $* " == *" $name "* ]]; then step "$name" check "${dir%/}"; fi
+done
+for dir in terraform/environments/*/; do
+  name=$(basename "$dir")
+  if (($# == 0)) || [[ " $* " == *" $name "* ]]; then step "$name-access" .local/bin/terraform-check planned "$name"; fi
 done
 # Those of a module are made at once and cost one run of its tests.
 for dir in terraform/modules/*/; do

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,10 +14,19 @@ import (
 	"github.com/coditect/platform/scripts/linked"
 )
 
-// AccessFile says what each function's account may. It is derived here from
-// functions/functions.json and what each function links, and by modules/platform
-// in its own way: the tests of each environment compare what is planned with it.
+// AccessFile says who may what, twice. Its functions are what each function's account
+// ought to have: derived here from functions/functions.json and what each function
+// links, and by modules/platform in its own way, which the tests of each environment
+// compare. Its accounts are what the configuration binds, of everybody: [Granted]
+// finds it, and [Planned] compares with what terraform plans. [Faults] holds the two
+// together.
 const AccessFile = "terraform/access.json"
+
+// A Whole is the content of AccessFile.
+type Whole struct {
+	Functions map[string]Access  `json:"functions"`
+	Accounts  map[string]Account `json:"accounts"`
+}
 
 // An Access is what the account of a function may beyond being called.
 type Access struct {
@@ -92,40 +102,189 @@ func access(f deployables.Function, links func(string) bool) Access {
 	return a
 }
 
-// accessJSON is the content of AccessFile.
-func accessJSON(all map[string]Access) ([]byte, error) {
-	text, err := json.MarshalIndent(all, "", "  ")
-	return append(text, '\n'), err
+// whole is the content of AccessFile as it ought to be.
+func whole(root string) (Whole, error) {
+	ought, err := Accesses(root)
+	if err != nil {
+		return Whole{}, err
+	}
+	granted, err := Granted(root)
+	return Whole{ought, granted}, err
 }
 
-// The matrix stands between these in the page.
-const (
-	matrixBegin = "<!-- From functions/functions.json and deps.txt, by `make generate`. -->\n"
-	matrixEnd   = "<!-- end -->"
-)
+// Faults are sentences about what the configuration grants beside AccessFile, beside
+// what follows from the list of functions, or too far.
+func Faults(root string) ([]string, error) {
+	now, err := whole(root)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(filepath.Join(root, AccessFile))
+	if err != nil {
+		return nil, err
+	}
+	var written Whole
+	if err := json.Unmarshal(raw, &written); err != nil {
+		return nil, fmt.Errorf("%s: %w", AccessFile, err)
+	}
+	list, err := deployables.Load(root)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(differences(now.Accounts, written.Accounts), disagreements(list, now), Overmighty(now.Accounts, Strongs)), nil
+}
 
-// matrix is the page with its table made anew.
-func matrix(page []byte, all map[string]Access) ([]byte, error) {
-	above, rest, begun := bytes.Cut(page, []byte(matrixBegin))
-	_, below, ended := bytes.Cut(rest, []byte(matrixEnd))
-	if !begun || !ended {
-		return nil, fmt.Errorf("%s has no place for the matrix, between %q and %q", Page, matrixBegin, matrixEnd)
+// disagreements are sentences about functions' accounts that are bound to something
+// else than follows from the list, and about who may call what.
+func disagreements(list []deployables.Function, w Whole) []string {
+	var queues, topics, relays, out []string
+	rotated := map[string][]string{}
+	for _, f := range list {
+		if f.Queue != nil {
+			queues = append(queues, "queue "+f.Queue.Name)
+		}
+		if f.Topic != "" && !slices.Contains(topics, "topic "+f.Topic) {
+			topics = append(topics, "topic "+f.Topic)
+		}
+		if slices.Contains(w.Functions[f.Name].May, "make tasks") {
+			relays = append(relays, "service "+f.Name)
+		}
+		for _, s := range f.Secrets {
+			rotated[f.Name] = append(rotated[f.Name], "secret "+s)
+		}
 	}
-	var names []string
-	for name := range all {
-		names = append(names, name)
+	calls := map[string]Account{"allUsers": {May: map[string][]string{"roles/run.invoker": {"service router"}}}}
+	call := func(who, what string) {
+		if calls[who].May == nil {
+			calls[who] = Account{May: map[string][]string{}}
+		}
+		calls[who].May["roles/run.invoker"] = append(calls[who].May["roles/run.invoker"], what)
 	}
-	slices.Sort(names)
-	var b bytes.Buffer
-	b.Write(above)
-	b.WriteString(matrixBegin + "| account | may | reads the secrets | is called by |\n| --- | --- | --- | --- |\n")
-	for _, name := range names {
-		a := all[name]
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", a.Account, strings.Join(a.May, ", "), quoted(a.Secrets), quoted(a.Callers))
+	for _, name := range slices.Sorted(maps.Keys(w.Functions)) {
+		a := w.Functions[name]
+		ought := Account{May: map[string][]string{}}
+		for _, s := range a.Secrets {
+			ought.May["roles/secretmanager.secretAccessor"] = append(ought.May["roles/secretmanager.secretAccessor"], "secret "+s)
+		}
+		for _, may := range a.May {
+			switch may {
+			case "use objects":
+				ought.May["roles/storage.objectUser"] = []string{"bucket PROJECT-objects"}
+				ought.May["roles/iam.serviceAccountTokenCreator"] = []string{"account " + a.Account}
+			case "make tasks":
+				ought.May["roles/cloudtasks.enqueuer"] = queues
+				ought.May["roles/iam.serviceAccountUser"] = []string{"account " + callers["cloudtasks"]}
+			case "publish":
+				ought.May["roles/pubsub.publisher"] = topics
+			case "add versions of its keys":
+				ought.May["roles/secretmanager.secretVersionAdder"] = rotated[name]
+			case "call the relay":
+				ought.May["roles/run.invoker"] = relays
+			}
+		}
+		out = append(out, beyond(a.Account, w.Accounts[a.Account], ought, "%s may %s on %s, which does not follow from "+deployables.ListFile)...)
+		out = append(out, beyond(a.Account, ought, w.Accounts[a.Account], "%s needs %s on %s, and nothing grants it")...)
+		for _, who := range a.Callers {
+			call(who, "service "+name)
+		}
+		call("smoke-test", "service "+name)
 	}
-	b.WriteString(matrixEnd)
-	b.Write(below)
-	return b.Bytes(), nil
+	for _, who := range slices.Sorted(maps.Keys(calls)) {
+		is := Account{May: map[string][]string{"roles/run.invoker": w.Accounts[who].May["roles/run.invoker"]}}
+		out = append(out, beyond(who, is, calls[who], "%s may %s on %s, which does not follow from "+deployables.ListFile)...)
+		out = append(out, beyond(who, calls[who], is, "%s needs %s on %s, and nothing grants it")...)
+	}
+	for _, who := range slices.Sorted(maps.Keys(w.Accounts)) {
+		if _, known := calls[who]; !known && !strings.HasPrefix(who, "fn-") && len(w.Accounts[who].May["roles/run.invoker"]) > 0 {
+			out = append(out, who+" may call "+strings.Join(w.Accounts[who].May["roles/run.invoker"], ", ")+", which does not follow from "+deployables.ListFile)
+		}
+	}
+	return out
+}
+
+// A table stands in the page between its beginning and the end.
+type table struct{ begin, text string }
+
+const tableEnd = "<!-- end -->"
+
+// matrix is the page with its tables made anew.
+func matrix(page []byte, w Whole) ([]byte, error) {
+	functions := "| account | may | reads the secrets | is called by |\n| --- | --- | --- | --- |\n"
+	ours := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(w.Functions)) {
+		a := w.Functions[name]
+		ours[a.Account] = true
+		functions += fmt.Sprintf("| `%s` | %s | %s | %s |\n", a.Account, strings.Join(a.May, ", "), quoted(a.Secrets), quoted(a.Callers))
+	}
+	others := "| who | is | has the roles |\n| --- | --- | --- |\n"
+	for _, name := range slices.Sorted(maps.Keys(w.Accounts)) {
+		if a := w.Accounts[name]; !ours[name] {
+			is := a.Is
+			if len(a.In) > 0 {
+				is = strings.TrimPrefix(is+"; in "+strings.Join(a.In, ", ")+" only", "; ")
+			}
+			others += fmt.Sprintf("| `%s` | %s | %s |\n", name, is, roles(a))
+		}
+	}
+	reasons := "| who | has | on | because of |\n| --- | --- | --- | --- |\n"
+	for _, s := range Strongs {
+		reasons += fmt.Sprintf("| `%s` | `%s` | %s | %s |\n", s.Account, strings.TrimPrefix(s.Role, "roles/"), s.On, s.Because)
+	}
+	for _, t := range []table{
+		{"<!-- From functions/functions.json and deps.txt, by `make generate`. -->\n", functions},
+		{"<!-- From terraform/, by `make generate`. -->\n", others},
+		{"<!-- From scripts/terraform/grants.go, by `make generate`. -->\n", reasons},
+	} {
+		above, rest, begun := bytes.Cut(page, []byte(t.begin))
+		_, below, ended := bytes.Cut(rest, []byte(tableEnd))
+		if !begun || !ended {
+			return nil, fmt.Errorf("%s has no place for a table of the matrix, between %q and %q", Page, t.begin, tableEnd)
+		}
+		page = slices.Concat(above, []byte(t.begin+t.text+tableEnd), below)
+	}
+	return page, nil
+}
+
+// roles are a cell: roles that are had on the same things stand together.
+func roles(a Account) string {
+	same := map[string][]string{} // on what → roles
+	for role, on := range a.May {
+		same[things(on)] = append(same[things(on)], strings.TrimPrefix(role, "roles/"))
+	}
+	var out []string
+	for on, roles := range same {
+		slices.Sort(roles)
+		out = append(out, quoted(roles)+" on "+on)
+	}
+	slices.Sort(out)
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, "; ")
+}
+
+// things are named by their kind, once: secrets `a`, `b`.
+func things(on []string) string {
+	var out []string
+	last := ""
+	for _, o := range on {
+		kind, name, _ := strings.Cut(o, " ")
+		if kind == "the" {
+			out = append(out, o)
+			continue
+		}
+		name, rest, in := strings.Cut(name, " in ")
+		text := "`" + name + "`"
+		if in {
+			text += " (" + rest + ")"
+		}
+		if kind != last {
+			text = kind + " " + text
+		}
+		last = kind
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
 }
 
 func quoted(words []string) string {
@@ -136,27 +295,28 @@ func quoted(words []string) string {
 	return strings.Join(out, ", ")
 }
 
-// Matrix brings AccessFile and the page's table up to date, or only says which
+// Matrix brings AccessFile and the page's tables up to date, or only says which
 // are not.
 func Matrix(root string, write bool) ([]string, error) {
-	all, err := Accesses(root)
+	all, err := whole(root)
 	if err != nil {
 		return nil, err
 	}
-	file, err := accessJSON(all)
+	file, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return nil, err
 	}
+	file = append(file, '\n')
 	page, err := os.ReadFile(filepath.Join(root, Page))
 	if err != nil {
 		return nil, err
 	}
-	table, err := matrix(page, all)
+	tables, err := matrix(page, all)
 	if err != nil {
 		return nil, err
 	}
 	var changed []string
-	for name, want := range map[string][]byte{AccessFile: file, Page: table} {
+	for name, want := range map[string][]byte{AccessFile: file, Page: tables} {
 		have, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil && !os.IsNotExist(err) {
 			return nil, err

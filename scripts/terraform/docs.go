@@ -1,8 +1,9 @@
 // Package terraform holds the folder terraform/ to what it says of itself: its
-// files are formatted, every module's README lists its variables and outputs, what
-// functions may (AccessFile, and the matrix in docs/infrastructure.md) follows from
-// the list and is what the environments' tests find planned, the names that a
-// release uses are there, and each mutation of [Mutations] is caught by tests.
+// files are formatted, every module's README lists its variables and outputs, who
+// may what (AccessFile, and the tables in docs/infrastructure.md) is what the modules
+// bind, what follows from the list of functions and what terraform plans, the names
+// that a release uses are there, and each mutation of [Mutations] is caught by tests
+// or by the matrix.
 //
 // The configuration itself is checked by terraform: scripts/terraform.sh runs it,
 // by the program that TERRAFORM_CHECK names or with the registry's providers.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/coditect/platform/scripts/deployables"
@@ -18,9 +19,14 @@ type Mutation struct {
 	Module, File string
 	// Old stands in the file, once or more; its first place becomes New.
 	Old, New string
-	// Caught is what a test says then: the message of an assertion, or the
-	// object that was expected to be refused.
+	// Caught is what a test says then: the message of an assertion, the object that
+	// was expected to be refused, or a sentence of [Faults].
 	Caught string
+}
+
+// rights reports whether the matrix catches it.
+func (m Mutation) rights() bool {
+	return strings.HasSuffix(m.Caught, AccessFile+" does not say so") || strings.HasPrefix(m.Caught, AccessFile+" says that")
 }
 
 // Mutate applies every mutation of one module to a copy of it and runs the
@@ -58,15 +64,7 @@ func mutate(ctx context.Context, root, module string, all []Mutation) ([]string,
 			continue
 		}
 		mine = append(mine, m)
-		file := filepath.Join(dir, ModulesDir, module, m.File)
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if !strings.Contains(string(text), m.Old) {
-			return nil, fmt.Errorf("%s/%s does not contain %q any more", module, m.File, m.Old)
-		}
-		if err := os.WriteFile(file, []byte(strings.Replace(string(text), m.Old, m.New, 1)), 0o600); err != nil {
+		if err := m.make(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -77,6 +75,13 @@ func mutate(ctx context.Context, root, module string, all []Mutation) ([]string,
 		return nil, err
 	}
 	said := strings.Join(strings.Fields(string(out)), " ")
+	if slices.ContainsFunc(mine, Mutation.rights) {
+		faults, err := Faults(dir)
+		if err != nil {
+			return nil, err
+		}
+		said += " " + strings.Join(faults, " ")
+	}
 	var missed []string
 	for _, m := range mine {
 		if !strings.Contains(said, strings.Join(strings.Fields(m.Caught), " ")) {
@@ -89,13 +94,26 @@ func mutate(ctx context.Context, root, module string, all []Mutation) ([]string,
 	return missed, nil
 }
 
+// make edits a copy.
+func (m Mutation) make(dir string) error {
+	file := filepath.Join(dir, ModulesDir, m.Module, m.File)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(text), m.Old) {
+		return fmt.Errorf("%s/%s does not contain %q any more", m.Module, m.File, m.Old)
+	}
+	return os.WriteFile(file, []byte(strings.Replace(string(text), m.Old, m.New, 1)), 0o600)
+}
+
 // copied copies what the configuration consists of: its folder, the list of
-// functions and what each of them links.
+// functions with its schema, and what each of them links.
 func copied(root, dir string) error {
 	if err := os.CopyFS(filepath.Join(dir, "terraform"), os.DirFS(filepath.Join(root, "terraform"))); err != nil {
 		return err
 	}
-	files := []string{deployables.ListFile}
+	files := []string{deployables.ListFile, deployables.SchemaFile}
 	for _, parent := range []string{"functions", "schedulers"} {
 		found, err := filepath.Glob(filepath.Join(root, parent, "*", linked.File))
 		if err != nil {

@@ -60,6 +60,9 @@ var Mutations = []Mutation{
 	{"gke", "main.tf", `"GKE_METADATA"`, `"GCE_METADATA"`, "Pods do not get the node's token."},
 	{"gke", "main.tf", `"roles/logging.logWriter", "roles/monitoring.metricWriter"`, `"roles/editor", "roles/monitoring.metricWriter"`, "Nodes write logs and metrics, and nothing else."},
 
+	{"gke", "main.tf", `"roles/stackdriver.resourceMetadata.writer"])`, `"roles/stackdriver.resourceMetadata.writer", "roles/storage.objectViewer"])`, "cluster-nodes may roles/storage.objectViewer on the project, and terraform/access.json does not say so"},
+
+	{"citus", "main.tf", `toset(["roles/logging.logWriter", "roles/monitoring.metricWriter"])`, `toset(["roles/logging.logWriter"])`, "terraform/access.json says that citus may roles/monitoring.metricWriter on the project, and nothing grants it"},
 	{"citus", "machine.sh", `ssl: "on"`, `ssl: "off"`, "Nodes take TLS only."},
 	{"citus", "main.tf", `scope           = var.name`, `scope           = "other"`, "Machines set themselves up."},
 	{"citus", "main.tf", `tostring(each.value.number)`, `"0"`, "Patroni knows each machine's group."},
@@ -106,4 +109,6 @@ var Mutations = []Mutation{
 	{"platform", "main.tf", `tier                = var.database.tier`, `tier                = "db-custom-2-7680"`, "Cloud SQL is there beside Citus: four processors, 15 GB, a standby."},
 	{"platform", "main.tf", `production = var.environment == "production"`, `production = var.environment == "prod"`, "Everything is protected in production."},
 	{"platform", "main.tf", `&& name != local.rotation])`, `])`, "Functions may what terraform/access.json says, and nothing else."},
+	{"platform", "main.tf", `contains(["hop-key", "redis-url", "redis-ca"], s)`, `contains(["hop-key", "redis-url", "redis-ca", "signing-keys"], s)`, "router may roles/secretmanager.secretAccessor on secret signing-keys, and terraform/access.json does not say so"},
+	{"platform", "main.tf", `backup_writers = { for c in module.citus : "citus" => c.service_account }`, `backup_writers = merge({ for c in module.citus : "citus" => c.service_account }, { smoke = "smoke-test@${var.project_id}.iam.gserviceaccount.com" })`, "smoke-test may roles/storage.objectViewer on bucket PROJECT-backups, and terraform/access.json does not say so"},
 }

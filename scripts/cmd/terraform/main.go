@@ -1,6 +1,7 @@
 // Command terraform checks and writes what follows from the folder terraform/:
 //
 //	terraform form            every module has its files, all are formatted, READMEs and the matrix current
+//	terraform planned NAME    in an environment terraform plans the bindings of that matrix, and no others
 //	terraform generate        formats, and writes the READMEs and the matrix of who may what
 //	terraform mutations NAME  breaks a module in every way that Mutations lists: its tests must notice each
 package main
@@ -18,7 +19,7 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-const usage = "usage: terraform form|generate|mutations MODULE"
+const usage = "usage: terraform form|generate|mutations MODULE|planned ENVIRONMENT"
 
 // Exit codes: 1 is a finding or a failure, 2 a wrong call.
 const (
@@ -42,12 +43,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		faults, err = form(root)
 	case "generate":
 		err = generate(root, stdout)
-	case "mutations":
+	case "mutations", "planned":
 		if len(args) != 2 {
 			fmt.Fprintln(stderr, usage)
 			return exitUsage
 		}
-		faults, err = terraform.Mutate(context.Background(), root, args[1])
+		work := terraform.Mutate
+		if args[0] == "planned" {
+			work = terraform.Planned
+		}
+		faults, err = work(context.Background(), root, args[1])
 	default:
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
@@ -89,7 +94,11 @@ func form(root string) ([]string, error) {
 	for _, f := range old {
 		faults = append(faults, f+" is not current: make generate")
 	}
-	return faults, err
+	if err != nil {
+		return faults, err
+	}
+	rights, err := terraform.Faults(root)
+	return append(faults, rights...), err
 }
 
 func generate(root string, stdout io.Writer) error {

@@ -43,5 +43,5 @@ output "images" {
 }
 
 output "access" {
-  value = jsonencode(jsondecode(file("${path.module}/../../../../access.json")))
+  value = jsonencode(jsondecode(file("${path.module}/../../../../access.json")).functions)
 }
