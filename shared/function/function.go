@@ -155,7 +155,7 @@ func (b *Base) App(operations ...api.Operation) *serve.App {
 		handler = b.traces.Middleware(func(*http.Request) string { return b.Name })(handler)
 	}
 	return &serve.App{
-		Name: b.Name, Function: fn, Handler: handler,
+		Name: b.Name, Handler: handler,
 		Close: func(ctx context.Context) error { return errors.Join(b.traces.Shutdown(ctx), b.close()) },
 	}
 }

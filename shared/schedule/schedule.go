@@ -25,7 +25,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/hop"
@@ -157,7 +156,7 @@ func (b *Base) OnClose(fn func() error) { b.closers = append(b.closers, fn) }
 // App is the function, ready to serve. act does what is due.
 func (b *Base) App(act func(ctx context.Context, run *Run) error) *serve.App {
 	return &serve.App{
-		Name: b.Name, Function: api.Function{Name: b.Name},
+		Name:    b.Name,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.serve(w, r, act) }),
 		Close: func(context.Context) error {
 			var faults []error

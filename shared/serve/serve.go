@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/errs"
 	_ "github.com/coditect/platform/shared/prefault"
@@ -28,9 +27,8 @@ import (
 // App is a function that is open: what it serves and how to give back what it
 // holds.
 type App struct {
-	Name     string
-	Function api.Function
-	Handler  http.Handler
+	Name    string
+	Handler http.Handler
 	// Close gives back connections. It is nil when there are none.
 	Close func(ctx context.Context) error
 }

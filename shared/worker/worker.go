@@ -24,7 +24,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/coditect/platform/shared/api"
 	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/db"
 	"github.com/coditect/platform/shared/hop"
@@ -204,7 +203,7 @@ func (b *Base) App(handlers ...Handler) *serve.App {
 		table[h.kind] = h
 	}
 	return &serve.App{
-		Name: b.Name, Function: api.Function{Name: b.Name},
+		Name:    b.Name,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.serve(w, r, table) }),
 		Close: func(context.Context) error {
 			var faults []error
