@@ -136,9 +136,10 @@ var wholes = []whole{
 	{"ready", "A function's instance that is kept ready: 1 vCPU, 256 MiB", []item{{seconds, "idle-cpu"}, {0.25 * seconds, "idle-memory"}}},
 	{"sql", "Cloud SQL: 4 vCPU, 15 GiB, regional, without storage", []item{{4 * hours, "sql-cpu"}, {15 * hours, "sql-memory"}}},
 	{"group", "A group of Citus: two machines, 500 GB each", []item{{2 * hours, "highmem"}, {2 * 30, "balanced"}, {2 * 500, "ssd"}}},
-	{"consensus", "etcd in three zones, and the way in to Citus", []item{{3 * hours, "small"}, {3 * 20, "ssd"}, {hours, "rule"}}},
+	{"consensus", "etcd in three zones", []item{{3 * hours, "small"}, {3 * 20, "ssd"}}},
 	{"redis", "Redis, 5 GB", []item{{5 * hours, "redis"}}},
-	{"plane", "The cluster's control plane", []item{{hours, "plane"}}},
+	// Load balancers inside, a rule each: of five the price is one.
+	{"plane", "The cluster's control plane; the ways in to PgBouncer, to Hydra's administration and to Citus", []item{{hours, "plane"}, {hours, "rule"}}},
 	{"node", "A node of the cluster", []item{{hours, "standard"}, {100, "balanced"}}},
 	// Ours, one for each of OWASP's sets, and the one that a policy ends with.
 	{"edge", "The load balancer: two rules of it, a policy of 11 rules", []item{{hours, "rule"}, {1, "armor-policy"}, {11, "armor-rule"}}},

@@ -54,7 +54,7 @@ func TestCosts(t *testing.T) {
 	}
 	// A million have 39 groups beside the coordinator's, 25 TB among them, and Cloud SQL
 	// with its first 100 GB.
-	if got, want := Costs(1_000_000)[6].USD, 40*596.83624+78*(25_000.0/39-500)*0.17+68.80921+394.492+100*0.34; math.Abs(got-want) > 1e-2 {
+	if got, want := Costs(1_000_000)[6].USD, 40*596.83624+78*(25_000.0/39-500)*0.17+50.55921+394.492+100*0.34; math.Abs(got-want) > 1e-2 {
 		t.Errorf("the database costs %f, not %f", got, want)
 	}
 	// 1 TiB, 9 TiB, and 100 GB.
@@ -81,7 +81,7 @@ func TestDiagramNamesWhatItCannotRead(t *testing.T) {
 func TestWholes(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[string]float64{
-		"router": 97.236, "ready": 8.2125, "sql": 394.492, "group": 596.83624, "consensus": 68.80921, "redis": 197.1, "plane": 73, "node": 165.97764, "edge": 34.25,
+		"router": 97.236, "ready": 8.2125, "sql": 394.492, "group": 596.83624, "consensus": 50.55921, "redis": 197.1, "plane": 91.25, "node": 165.97764, "edge": 34.25,
 	} {
 		if got := month(key); math.Abs(got-want) > 1e-4 {
 			t.Errorf("%s costs %f, not %f", key, got, want)
@@ -125,6 +125,11 @@ func TestCostsFollowTheModules(t *testing.T) {
 				t.Errorf("%s no longer says %q: see wholes and Costs", c.file, want)
 			}
 		}
+	}
+	inside := strings.Count(read("terraform/kubernetes/base/hydra.yaml")+read("terraform/kubernetes/base/pgbouncer.yaml"), "type: LoadBalancer ") +
+		strings.Count(read("terraform/modules/citus/main.tf"), `resource "google_compute_forwarding_rule"`)
+	if inside != 3 {
+		t.Errorf("%d load balancers inside, and the cluster's whole tells of three at the price of up to five", inside)
 	}
 	if rules := strings.Count(read("terraform/modules/router/main.tf"), " rule { "); rules != 2 {
 		t.Errorf("the policy has %d rules beside OWASP's nine", rules)

@@ -435,7 +435,7 @@ esac`,
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567", "BUILD_ID=",
 		"SINCE=word", "PULL=7", "WHAT=something", "SLACK_WEBHOOK=https://hooks.example", "STATE_BUCKET=states",
-		"TF_VAR_project_number=1", "TF_VAR_repository=a/b", "TF_VAR_base_domain=b", "TF_VAR_app_url=c", "TF_VAR_mail_from=d", "TF_VAR_emails=[]", "TF_VAR_billing_account=e")
+		"TF_VAR_project_number=1", "TF_VAR_repository=a/b", "TF_VAR_base_domain=b.example", "TF_VAR_app_url=c", "TF_VAR_mail_from=d", "TF_VAR_emails=[]", "TF_VAR_billing_account=e")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %v: %v\n%s", script, args, err, out)

@@ -83,6 +83,10 @@ func access(f deployables.Function, links func(string) bool) Access {
 	if links("shared/nudge") && slices.Contains(f.Secrets, "hop-key") && !links("shared/secrets/manager") {
 		a.May = append(a.May, "call the relay")
 	}
+	// Who signs people in: it makes tokens and is asked by clients.
+	if f.Kind == "http" && slices.Contains(f.Secrets, "signing-keys") {
+		a.May = append(a.May, "administer Hydra")
+	}
 	if f.Database != "none" {
 		a.Secrets = append(a.Secrets, "database-ca")
 	}

@@ -16,10 +16,17 @@ var Mutations = []Mutation{
 	{"networking", "main.tf", `"ALL_SUBNETWORKS_ALL_IP_RANGES"`, `"ALL_SUBNETWORKS_ALL_PRIMARY_IP_RANGES"`, "Everything goes out through NAT, pods too."},
 	{"networking", "main.tf", `visibility  = "private"`, `visibility  = "public"`, "Names inside are not for the world."},
 	{"networking", "main.tf", `enable = true`, `enable = false`, "NAT logs what found no port."},
+	{"networking", "main.tf", `administration"
+  address_type = "INTERNAL"`, `administration"
+  address_type = "EXTERNAL"`, "Hydra's administration has an address inside only."},
 
 	{"firewall", "main.tf", `priority           = 65534`, `priority           = 900`, "What no rule allows is denied."},
 	{"firewall", "main.tf", `ranges = [var.functions_range], targets = [var.tags.cluster], ports = [var.ports.pooler]`, `ranges = local.everyone, targets = [var.tags.cluster], ports = [var.ports.pooler]`, "Nothing is let in from everywhere."},
 	{"firewall", "main.tf", `ranges = [var.managed_range], targets = [var.tags.functions], ports = [var.ports.redis]`, `ranges = [var.managed_range], targets = [var.tags.functions], ports = [var.ports.redis, "6379"]`, "6379, Redis without TLS, is open nowhere."},
+	{"firewall", "main.tf", `targets = [var.tags.signin]`, `targets = [var.tags.functions]`, "Hydra's administration is for who signs people in, and for no other function."},
+	{"firewall", "main.tf", `ports = [var.ports.pooler, var.ports.hydra, "10256"]`, `ports = [var.ports.pooler, var.ports.hydra, var.ports.hydra_admin, "10256"]`, "Nothing else reaches Hydra's administration: no load balancer, no health check."},
+	{"firewall", "main.tf", `ranges = [var.functions_range], targets = [var.tags.cluster], ports = [var.ports.hydra_admin]`, `ranges = [var.functions_range, var.pods_range], targets = [var.tags.cluster], ports = [var.ports.hydra_admin]`, "Hydra's administration takes functions only."},
+	{"firewall", "main.tf", `ranges = local.health_checks, targets = [var.tags.cluster]`, `ranges = concat(local.health_checks, [var.functions_range]), targets = [var.tags.cluster]`, "What browsers see of Hydra is reached by Google's load balancers only."},
 	{"firewall", "main.tf", `ranges = local.proxy`, `ranges = [var.functions_range]`, "A shell only through the identity-aware proxy."},
 	{"firewall", "main.tf", `targets = [var.tags.functions, var.tags.cluster, var.tags.database, var.tags.consensus], ports = ["443"]`, `targets = [var.tags.functions, var.tags.cluster, var.tags.database, var.tags.consensus], ports = ["80"]`, "The internet is reached on 443 only."},
 
@@ -76,11 +83,18 @@ var Mutations = []Mutation{
 	{"function", "main.tf", `invoker_iam_disabled = false`, `invoker_iam_disabled = true`, "Who calls is checked."},
 	{"function", "main.tf", `app    = { DATABASE_URL = "database-url" }`, `app    = { DATABASE_URL = "database-url", SYSTEM_DATABASE_URL = "system-database-url" }`, "The role that crosses tenants is not everybody's."},
 	{"function", "main.tf", `role      = "roles/secretmanager.secretAccessor"`, `role      = "roles/secretmanager.admin"`, "It reads secrets, and writes none."},
+	{"function", "variables.tf", `alltrue([for t in var.further_tags : can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", t))])`, `length(var.further_tags) >= 0`, "var.further_tags, was expected"},
 
 	{"router", "main.tf", `ingress              = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"`, `ingress              = "INGRESS_TRAFFIC_ALL"`, "The router is reached by the load balancer only."},
 	{"router", "main.tf", `"TLS_1_2"`, `"TLS_1_0"`, "TLS 1.2 at least."},
 	{"router", "main.tf", `https_redirect         = true`, `https_redirect         = false`, "Port 80 redirects, and serves nothing."},
 	{"router", "main.tf", `egress = "ALL_TRAFFIC"`, `egress = "PRIVATE_RANGES_ONLY"`, "The router's calls go by the network, or functions refuse them."},
+	{"router", "main.tf", `load_balancing_scheme           = "EXTERNAL_MANAGED"
+  protocol                        = "HTTPS"`, `load_balancing_scheme           = "EXTERNAL_MANAGED"
+  protocol                        = "HTTP"`, "TLS goes as far as Hydra's pods, for health checks, too."},
+	{"router", "main.tf", `security_policy                 = google_compute_security_policy.this.id`, `security_policy                 = null`, "Cloud Armor is before Hydra as before the router."},
+	{"router", "main.tf", `"/oauth2/revoke", "/oauth2/sessions/logout"`, `"/oauth2/register", "/oauth2/revoke", "/oauth2/sessions/logout"`, "The world sees of Hydra what browsers and clients need, and nothing else."},
+	{"router", "main.tf", `hosts        = [local.oauth_host]`, `hosts        = ["*.${var.base_domain}"]`, "Hydra has a host of its own, and takes none of the router's."},
 
 	{"pubsub", "main.tf", `ttl = ""`, `ttl = "2678400s"`, "An idle subscription does not expire."},
 	{"pubsub", "main.tf", `audience              = each.value.url`, `audience              = "https://example.com"`, "The token is made for the function."},
@@ -108,6 +122,10 @@ var Mutations = []Mutation{
 	{"platform", "main.tf", `zones               = var.cluster.zones`, `zones               = ["europe-west1-b", "europe-west1-c", "europe-west1-d"]`, "Nodes and machines are in the region that was asked for."},
 	{"platform", "main.tf", `tier                = var.database.tier`, `tier                = "db-custom-2-7680"`, "Cloud SQL is there beside Citus: four processors, 15 GB, a standby."},
 	{"platform", "main.tf", `production = var.environment == "production"`, `production = var.environment == "prod"`, "Everything is protected in production."},
+	{"platform", "main.tf", `each.key == local.signin ?`, `each.value.kind == "http" ?`, "Hydra's administration is reached by the function that signs people in, and by no other."},
+	{"platform", "main.tf", `hydra-key             = "hydra"`, `hydra-key             = "pgbouncer"`, "Hydra's secrets are for its pods only."},
+	{"platform", "main.tf", `, "oidc-client-secret"]`, `]`, "The secret of our client at Hydra is there, for functions that name it and for nobody else."},
+	{"platform", "main.tf", `var.hydra_public ? local.hydra_groups : []`, `[]`, "Browsers find Hydra at its own host, and its administration is inside."},
 	{"platform", "main.tf", `&& name != local.rotation])`, `])`, "Functions may what terraform/access.json says, and nothing else."},
 	{"platform", "main.tf", `contains(["hop-key", "redis-url", "redis-ca"], s)`, `contains(["hop-key", "redis-url", "redis-ca", "signing-keys"], s)`, "router may roles/secretmanager.secretAccessor on secret signing-keys, and terraform/access.json does not say so"},
 	{"platform", "main.tf", `backup_writers = { for c in module.citus : "citus" => c.service_account }`, `backup_writers = merge({ for c in module.citus : "citus" => c.service_account }, { smoke = "smoke-test@${var.project_id}.iam.gserviceaccount.com" })`, "smoke-test may roles/storage.objectViewer on bucket PROJECT-backups, and terraform/access.json does not say so"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/coditect/platform/scripts/release"
 	"github.com/coditect/platform/shared/secrets"
+	"github.com/coditect/platform/shared/subdomain"
 )
 
 // configuration is what all modules say.
@@ -197,7 +198,8 @@ func TestNamesOfARelease(t *testing.T) {
 		"accounts of a release":   {found(scripts, `serviceAccounts/([\w-]+)@`), accounts},
 		"accounts of the cluster": {found(manifests, `([\w-]+)@coditect-\w+\.iam\.gserviceaccount`), accounts},
 		"secrets of the cluster":  {found(manifests, `secrets/([\w-]+)/versions`), kept},
-		"the pooler's address":    {found(manifests, `load-balancer-ip-addresses: ([\w-]+)`), c.values("google_compute_address", "name")},
+		"addresses inside":        {found(manifests, `load-balancer-ip-addresses: ([\w-]+)`), c.values("google_compute_address", "name")},
+		"groups of endpoints":     {found(manifests, `"name": "([\w-]+)"`), found(strings.Join(literals(c.local(t, "platform", "hydra_groups")), ""), `/networkEndpointGroups/([\w-]+)$`)},
 	} {
 		if len(tt.used) == 0 {
 			t.Errorf("%s: none is named any more", name)
@@ -213,6 +215,24 @@ func TestNamesOfARelease(t *testing.T) {
 		if !strings.Contains(scripts, want) {
 			t.Errorf("no script has %q", want)
 		}
+	}
+}
+
+// Hydra says that its tokens are from the host at which the load balancer has it, and
+// no tenant can be given that host.
+func TestHydraIsWhereItSays(t *testing.T) {
+	t.Parallel()
+	c := read(t)
+	host, faults := c.local(t, "router", "oauth_host").Value(&hcl.EvalContext{Variables: map[string]cty.Value{"var": cty.ObjectVal(map[string]cty.Value{"base_domain": cty.StringVal("BASE_DOMAIN")})}})
+	if faults.HasErrors() {
+		t.Fatal(faults)
+	}
+	if said := found(text(t, "terraform/kubernetes/base/hydra.yaml"), `URLS_SELF_ISSUER, value: "https://([^"]+)"`); !slices.Equal(said, []string{host.AsString()}) {
+		t.Errorf("Hydra says that it is %v, and the load balancer has it at %s", said, host.AsString())
+	}
+	label, _, _ := strings.Cut(host.AsString(), ".")
+	if fault := subdomain.Fault(label); fault != "is reserved" {
+		t.Errorf("a tenant could be %s: %q", label, fault)
 	}
 }
 

@@ -332,6 +332,11 @@ func TestAccess(t *testing.T) {
 			links("shared/cache"),
 			Access{"fn-tasks", []string{"router"}, []string{}, []string{"cursor-key", "database-ca", "database-url", "hop-key", "redis-ca", "redis-url"}},
 		},
+		"who signs people in": {
+			deployables.Function{Name: "auth", Kind: deployables.KindHTTP, Invokers: []string{"router"}, Secrets: []string{"signing-keys"}, Database: "none"},
+			links(),
+			Access{"fn-auth", []string{"router"}, []string{"administer Hydra"}, []string{"signing-keys"}},
+		},
 		"the relay": {
 			deployables.Function{Name: "outboxrelay", Invokers: []string{"scheduler", "router"}, Secrets: []string{"hop-key"}, Database: "both"},
 			links("shared/queue/tasks", "shared/queue/events"),
@@ -348,9 +353,9 @@ func TestAccess(t *testing.T) {
 			Access{"fn-retention", []string{"push-scheduler"}, []string{}, []string{"database-ca", "system-database-url"}},
 		},
 		"the rotation": {
-			deployables.Function{Name: "rotation", Invokers: []string{"scheduler"}, Secrets: []string{"hop-key"}, Database: "none"},
+			deployables.Function{Name: "rotation", Kind: deployables.KindSchedule, Invokers: []string{"scheduler"}, Secrets: []string{"hop-key", "signing-keys"}, Database: "none"},
 			links("shared/nudge", "shared/secrets/manager"),
-			Access{"fn-rotation", []string{"push-scheduler"}, []string{"add versions of its keys"}, []string{"hop-key"}},
+			Access{"fn-rotation", []string{"push-scheduler"}, []string{"add versions of its keys"}, []string{"hop-key", "signing-keys"}},
 		},
 	} {
 		got := access(c.f, c.links)

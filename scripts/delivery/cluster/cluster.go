@@ -7,10 +7,12 @@
 package cluster
 
 import (
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	apps "k8s.io/api/apps/v1"
@@ -103,8 +105,8 @@ func all[T runtime.Object](objects []runtime.Object) []T {
 }
 
 // Faults are the house's rules that an environment breaks, given the pools of nodes
-// that its Terraform makes.
-func Faults(environment string, objects []runtime.Object, pools map[string]Pool) []string {
+// that its Terraform makes, and what its firewall lets in to pods.
+func Faults(environment string, objects []runtime.Object, pools map[string]Pool, openings []Opening) []string {
 	r := &report{}
 	r.namespace(environment, objects)
 	r.nodes(all[*apps.Deployment](objects), pools)
@@ -113,6 +115,7 @@ func Faults(environment string, objects []runtime.Object, pools map[string]Pool)
 		r.guarded(d, objects)
 	}
 	r.network(objects)
+	r.openings(objects, openings)
 	r.people(environment, objects)
 	for _, s := range all[*core.ServiceAccount](objects) {
 		r.want(s.AutomountServiceAccountToken != nil && !*s.AutomountServiceAccountToken, "service account %s mounts a token", s.Name)
@@ -123,11 +126,12 @@ func Faults(environment string, objects []runtime.Object, pools map[string]Pool)
 			r.want(s.Annotations["networking.gke.io/load-balancer-type"] == "Internal", "service %s has a public address", s.Name)
 			r.want(len(s.Spec.LoadBalancerSourceRanges) > 0, "service %s does not say whom it serves", s.Name)
 		}
+		r.endpoints(s)
 	}
 	r.want(len(all[*core.Secret](objects)) == 0, "a Secret is in the repository")
 	for _, c := range all[*SecretProviderClass](objects) {
-		r.want(strings.Contains(c.Spec.Parameters.Secrets, "projects/coditect-"+environment+"/"), "%s mounts secrets of another environment", c.Name)
-		r.want(!strings.Contains(c.Spec.Parameters.Secrets, "projects/PROJECT/"), "%s mounts secrets of no project", c.Name)
+		named, ours := strings.Count(c.Spec.Parameters.Secrets, "projects/"), strings.Count(c.Spec.Parameters.Secrets, "projects/coditect-"+environment+"/secrets/")
+		r.want(named > 0 && named == ours, "%s mounts secrets of another environment", c.Name)
 	}
 	return r.faults
 }
@@ -247,6 +251,60 @@ func (r *report) peers(name string, peers []network.NetworkPolicyPeer, ports []n
 	r.want(len(ports) > 0, "policy %s opens every port", name)
 	for _, p := range peers {
 		r.want(p.IPBlock == nil || p.IPBlock.CIDR != "0.0.0.0/0", "policy %s reaches the whole world", name)
+	}
+}
+
+// openings wants the policies of pods and the firewall to let in the same from outside
+// of the cluster: what one of them alone opens is shut, or open by mistake. A service's
+// load balancer makes rules of the firewall by itself, for whom it says that it serves.
+func (r *report) openings(objects []runtime.Object, firewall []Opening) {
+	policies := map[Opening]bool{}
+	for _, p := range all[*network.NetworkPolicy](objects) {
+		for _, rule := range p.Spec.Ingress {
+			for _, port := range rule.Ports {
+				for _, peer := range rule.From {
+					if peer.IPBlock != nil && port.Port != nil {
+						policies[Opening{port.Port.IntValue(), peer.IPBlock.CIDR}] = true
+					}
+				}
+			}
+		}
+	}
+	for _, o := range firewall {
+		r.want(policies[o], "the firewall lets %s in to port %d, and no policy does", o.From, o.Port)
+		delete(policies, o)
+	}
+	for o := range policies {
+		r.want(false, "a policy lets %s in to port %d, and the firewall does not", o.From, o.Port)
+	}
+	for _, s := range all[*core.Service](objects) {
+		for _, port := range s.Spec.Ports {
+			for _, from := range s.Spec.LoadBalancerSourceRanges {
+				r.want(slices.Contains(firewall, Opening{int(port.Port), from}), "service %s serves %s on port %d, and the firewall does not let it in", s.Name, from, port.Port)
+			}
+		}
+	}
+}
+
+// endpoints wants the groups of endpoints that a service asks for to be of its own
+// ports: others the cluster passes over without a word.
+func (r *report) endpoints(s *core.Service) {
+	text, asked := s.Annotations["cloud.google.com/neg"]
+	if !asked {
+		return
+	}
+	var groups struct {
+		Ports map[string]struct {
+			Name string `json:"name"`
+		} `json:"exposed_ports"`
+	}
+	decoder := stdjson.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&groups)
+	r.want(err == nil && len(groups.Ports) > 0, "service %s asks for groups of endpoints that are not understood: %v", s.Name, err)
+	for port, group := range groups.Ports {
+		has := slices.ContainsFunc(s.Spec.Ports, func(p core.ServicePort) bool { return strconv.Itoa(int(p.Port)) == port })
+		r.want(has && group.Name != "", "service %s has no port %s, or no name, for a group of endpoints", s.Name, port)
 	}
 }
 

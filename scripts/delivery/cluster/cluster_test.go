@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,13 +63,22 @@ func environment(t *testing.T, name string) Environment {
 	return out
 }
 
+func firewall(t *testing.T) []Opening {
+	t.Helper()
+	out, err := ReadFirewall(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 func TestOverlaysKeepTheirPromises(t *testing.T) {
 	t.Parallel()
 	for name, want := range promises {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			have, made := objects(t, name), environment(t, name)
-			for _, f := range Faults(name, have, made.Pools) {
+			for _, f := range Faults(name, have, made.Pools, firewall(t)) {
 				t.Error(f)
 			}
 			quota := all[*core.ResourceQuota](have)[0].Spec.Hard
@@ -224,6 +235,82 @@ func TestPgBouncer(t *testing.T) {
 	}
 }
 
+// A file that a program is told of is one that its pods mount, and each that they mount
+// is told of: a secret that nobody reads need not be there.
+func TestMountedFilesAreRead(t *testing.T) {
+	t.Parallel()
+	file := regexp.MustCompile(`/etc/secrets/([\w.-]+)`)
+	mounted := regexp.MustCompile(`path: "([^"]+)"`)
+	for environment := range promises {
+		have := objects(t, environment)
+		for _, class := range all[*SecretProviderClass](have) {
+			var told, there []string
+			pod := deployment(t, have, class.Name).Spec.Template.Spec
+			for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+				told = append(told, c.Args...)
+			}
+			for _, m := range all[*core.ConfigMap](have) {
+				if strings.HasPrefix(m.Name, class.Name+"-") {
+					told = append(told, slices.Collect(maps.Values(m.Data))...)
+				}
+			}
+			said := strings.Join(told, "\n")
+			told = nil
+			for _, m := range file.FindAllStringSubmatch(said, -1) {
+				told = append(told, m[1])
+			}
+			for _, m := range mounted.FindAllStringSubmatch(class.Spec.Parameters.Secrets, -1) {
+				there = append(there, m[1])
+			}
+			slices.Sort(told)
+			slices.Sort(there)
+			if told = slices.Compact(told); len(told) == 0 || !slices.Equal(told, there) {
+				t.Errorf("%s: %s is told of %v and mounts %v", environment, class.Name, told, there)
+			}
+		}
+	}
+}
+
+// TestFirewallIsRead gives the reader of the firewall what it cannot read.
+func TestFirewallIsRead(t *testing.T) {
+	t.Parallel()
+	const variables = "variable \"ports\" {\n  type    = object({ pooler = optional(string, \"6432\") })\n  default = {}\n}\n"
+	for name, c := range map[string]struct{ networking, firewall, want string }{
+		"whole":      {"", "locals {\n  all = [\"10.0.0.0/20\"]\n  ingress = merge({ a = { ranges = local.all, targets = [\"cluster\"], ports = [var.ports.pooler, \"10256\"] }, b = { ranges = local.all, targets = [\"database\"], ports = [\"5432\"] } })\n}\n", ""},
+		"no ingress": {"", "locals {\n  all = []\n}\n", "no local ingress"},
+		"a range":    {"", "locals {\n  ingress = { a = { ranges = [\"10.0.0.0/20\"], targets = [\"cluster\"], ports = [\"1-65535\"] } }\n}\n", "1-65535"},
+		"no ports":   {"", "locals {\n  ingress = { a = { ranges = [\"10.0.0.0/20\"], targets = [\"cluster\"] } }\n}\n", "a: no ports"},
+		"unknown":    {"", "locals {\n  ingress = { a = var.other }\n}\n", "other"},
+		"no syntax":  {"", "locals {", "main.tf"},
+		"no type":    {"variable \"a\" {\n  type    = thing\n  default = 1\n}\n", "", "thing"},
+		"no value":   {"variable \"a\" {\n  type    = number\n  default = \"many\"\n}\n", "", "a: "},
+	} {
+		dir := t.TempDir()
+		for file, text := range map[string]string{"networking/variables.tf": c.networking, "firewall/variables.tf": variables, "firewall/main.tf": c.firewall} {
+			path := filepath.Join(dir, "terraform/modules", file)
+			if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := ReadFirewall(dir)
+		if c.want != "" {
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil || !slices.Equal(got, []Opening{{6432, "10.0.0.0/20"}}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	if _, err := ReadFirewall(t.TempDir()); err == nil {
+		t.Error("there is no such module")
+	}
+}
+
 // TestKubectlAgrees compares what we build with what an operator's kubectl builds.
 func TestKubectlAgrees(t *testing.T) {
 	t.Parallel()
@@ -285,6 +372,11 @@ func TestFaultsAreFound(t *testing.T) {
 		"token":              {"automountServiceAccountToken: false\nkind: ServiceAccount", "automountServiceAccountToken: true\nkind: ServiceAccount", "mounts a token"},
 		"another's secrets":  {"projects/coditect-production/secrets/hydra-config", "projects/coditect-dev/secrets/hydra-config", "another environment"},
 		"a secret":           {"kind: LimitRange\n", "kind: Secret\n", "Secret"},
+		"only the firewall":  {"    - ipBlock:\n        cidr: 10.0.0.0/20\n    ports:\n    - port: 4445\n", "    - ipBlock:\n        cidr: 10.0.0.0/20\n    ports:\n    - port: 4446\n", "the firewall lets 10.0.0.0/20 in to port 4445, and no policy does"},
+		"only a policy":      {"    - ipBlock:\n        cidr: 130.211.0.0/22\n    ports:\n    - port: 4444\n", "    - ipBlock:\n        cidr: 130.211.0.0/22\n    ports:\n    - port: 4445\n", "a policy lets 130.211.0.0/22 in to port 4445, and the firewall does not"},
+		"a wider service":    {"loadBalancerSourceRanges:\n  - 10.0.0.0/20\n", "loadBalancerSourceRanges:\n  - 10.0.0.0/8\n", "service hydra-admin serves 10.0.0.0/8 on port 4445"},
+		"another endpoint":   {`"exposed_ports": {"4444"`, `"exposed_ports": {"4445"`, "service hydra has no port 4445"},
+		"by an ingress":      {`"exposed_ports"`, `"ingress"`, "not understood"},
 		"no toleration":      {"      tolerations:\n      - effect: NoSchedule\n        key: dedicated\n        operator: Equal\n        value: pooler\n", "", "does not tolerate the taint of pool pooler"},
 		"any taint":          {"        key: dedicated\n        operator: Equal\n        value: pooler\n", "        operator: Exists\n", "more than one pool's taint"},
 		"no such pool":       {"pool: pooler", "pool: poolers", "which Terraform does not make"},
@@ -297,7 +389,7 @@ func TestFaultsAreFound(t *testing.T) {
 				t.Fatalf("production does not contain %q", tt.from)
 			}
 			have, err := Decode(strings.ReplaceAll(text, tt.from, tt.to))
-			said := strings.Join(Faults("production", have, environment(t, "production").Pools), "\n")
+			said := strings.Join(Faults("production", have, environment(t, "production").Pools, firewall(t)), "\n")
 			if err != nil {
 				said += err.Error()
 			}

@@ -2,11 +2,9 @@ package cluster
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/gocty"
 )
@@ -37,17 +35,9 @@ type Environment struct {
 func ReadEnvironment(root, name string) (Environment, error) {
 	out := Environment{Pools: map[string]Pool{}}
 	file := filepath.Join(root, "terraform/environments", name, "main.tf")
-	text, err := os.ReadFile(file)
+	body, err := parse(file)
 	if err != nil {
 		return out, err
-	}
-	read, faults := hclsyntax.ParseConfig(text, file, hcl.InitialPos)
-	if faults.HasErrors() {
-		return out, faults
-	}
-	body, ok := read.Body.(*hclsyntax.Body)
-	if !ok {
-		return out, fmt.Errorf("%s: not native syntax", file)
 	}
 	given := map[string]cty.Value{}
 	for _, b := range body.Blocks {

@@ -23,6 +23,7 @@ module "platform" {
   emails          = var.emails
   billing_account = var.billing_account
   images          = var.images
+  hydra_public    = var.hydra_public
 
   monthly_budget = 500
   database       = { tier = "db-f1-micro", highly_available = false, disk_gb = 10, max_connections = 50 }

@@ -23,6 +23,7 @@ module "platform" {
   emails          = var.emails
   billing_account = var.billing_account
   images          = var.images
+  hydra_public    = var.hydra_public
 
   monthly_budget = 10000
   # Citus carries the rows of functions; Cloud SQL has Hydra's, and the size for a

@@ -108,3 +108,9 @@ variable "citus_image" {
     error_message = "citus_image names one image: a family means another one tomorrow."
   }
 }
+
+variable "hydra_public" {
+  description = "Whether the load balancer leads to Hydra: not before the cluster was deployed for the first time (docs/infrastructure.md)."
+  type        = bool
+  default     = true
+}

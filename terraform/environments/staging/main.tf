@@ -23,6 +23,7 @@ module "platform" {
   emails          = var.emails
   billing_account = var.billing_account
   images          = var.images
+  hydra_public    = var.hydra_public
 
   monthly_budget = 2000
   database       = { tier = "db-custom-2-7680", highly_available = true, disk_gb = 50, max_connections = 200 }

@@ -98,3 +98,9 @@ variable "images" {
   description = "The image, by digest, that each function, the router and the migrations begin with."
   type        = map(string)
 }
+
+variable "hydra_public" {
+  description = "Whether the load balancer leads to Hydra: not before the cluster was deployed for the first time (docs/infrastructure.md)."
+  type        = bool
+  default     = true
+}

@@ -17,8 +17,11 @@ locals {
     pooler-from-functions = {
       why = "Functions reach PgBouncer", ranges = [var.functions_range], targets = [var.tags.cluster], ports = [var.ports.pooler]
     }
+    hydra-from-functions = {
+      why = "The administration of Hydra, which asks for no password: who reaches it is said where they go out", ranges = [var.functions_range], targets = [var.tags.cluster], ports = [var.ports.hydra_admin]
+    }
     cluster-health = {
-      why = "Google's health checks reach services of the cluster", ranges = local.health_checks, targets = [var.tags.cluster], ports = [var.ports.pooler, "4444", "10256"]
+      why = "Google's load balancers and health checks reach services of the cluster", ranges = local.health_checks, targets = [var.tags.cluster], ports = [var.ports.pooler, var.ports.hydra, "10256"]
     }
     cluster-itself = {
       why = "Nodes and pods of the cluster reach each other", ranges = [var.machines_range, var.pods_range], targets = [var.tags.cluster], ports = ["1-65535"]
@@ -44,6 +47,9 @@ locals {
   egress = merge({
     functions-to-pooler = {
       why = "Functions reach PgBouncer", ranges = [var.machines_range], targets = [var.tags.functions], ports = [var.ports.pooler]
+    }
+    signin-to-hydra = {
+      why = "Who signs people in reaches Hydra's administration, and no other function", ranges = [var.machines_range], targets = [var.tags.signin], ports = [var.ports.hydra_admin]
     }
     cluster-to-managed = {
       why = "Hydra reaches its database on Cloud SQL, and PgBouncer the functions' where there is no Citus", ranges = [var.managed_range], targets = [var.tags.cluster], ports = [var.ports.postgres]

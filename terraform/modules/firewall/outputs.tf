@@ -3,6 +3,11 @@ output "rules" {
   value       = { for r in concat(values(google_compute_firewall.ingress), values(google_compute_firewall.egress)) : r.name => r.description }
 }
 
+output "ports" {
+  description = "The ports."
+  value       = var.ports
+}
+
 output "tags" {
   description = "The tags of the roles."
   value       = var.tags

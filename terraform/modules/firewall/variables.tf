@@ -90,6 +90,7 @@ variable "tags" {
   description = "The network tags of the roles."
   type = object({
     functions = optional(string, "functions")
+    signin    = optional(string, "signin")
     migrator  = optional(string, "migrator")
     cluster   = optional(string, "cluster")
     database  = optional(string, "database")
@@ -106,10 +107,12 @@ variable "tags" {
 variable "ports" {
   description = "The ports. Redis with TLS listens on 6378; 6379, without, stays shut."
   type = object({
-    pooler   = optional(string, "6432")
-    postgres = optional(string, "5432")
-    redis    = optional(string, "6378")
-    patroni  = optional(string, "8008")
+    pooler      = optional(string, "6432")
+    postgres    = optional(string, "5432")
+    redis       = optional(string, "6378")
+    patroni     = optional(string, "8008")
+    hydra       = optional(string, "4444")
+    hydra_admin = optional(string, "4445")
   })
   default = {}
 

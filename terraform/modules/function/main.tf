@@ -92,7 +92,7 @@ resource "google_cloud_run_v2_service" "this" {
       network_interfaces {
         network    = var.network
         subnetwork = var.subnetwork
-        tags       = [var.network_tag]
+        tags       = concat([var.network_tag], var.further_tags)
       }
     }
 

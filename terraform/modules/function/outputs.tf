@@ -24,6 +24,11 @@ output "ingress" {
   value       = google_cloud_run_v2_service.this.ingress
 }
 
+output "tags" {
+  description = "The tags by which the firewall knows it."
+  value       = google_cloud_run_v2_service.this.template[0].vpc_access[0].network_interfaces[0].tags
+}
+
 output "secrets" {
   description = "The secrets that it may read."
   value       = sort(keys(google_secret_manager_secret_iam_member.reader))

@@ -110,6 +110,17 @@ variable "network_tag" {
   }
 }
 
+variable "further_tags" {
+  description = "Tags by which the firewall lets it reach what other functions cannot."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for t in var.further_tags : can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", t))])
+    error_message = "Each of further_tags is lower-case letters, digits and hyphens."
+  }
+}
+
 variable "timeout" {
   description = "After which the platform ends a request, in seconds."
   type        = string

@@ -113,6 +113,17 @@ resource "google_compute_address" "pooler" {
   subnetwork   = google_compute_subnetwork.machines.id
 }
 
+# As the pooler's: where functions reach Hydra's administration.
+resource "google_compute_address" "hydra" {
+  project      = var.project_id
+  region       = var.region
+  name         = "${var.name}-hydra"
+  description  = "The internal load balancer of Hydra's administration"
+  address_type = "INTERNAL"
+  purpose      = "GCE_ENDPOINT"
+  subnetwork   = google_compute_subnetwork.machines.id
+}
+
 resource "google_dns_managed_zone" "internal" {
   project     = var.project_id
   name        = "${var.name}-internal"
@@ -134,6 +145,15 @@ resource "google_dns_record_set" "pooler" {
   type         = "A"
   ttl          = 60
   rrdatas      = [google_compute_address.pooler.address]
+}
+
+resource "google_dns_record_set" "hydra" {
+  project      = var.project_id
+  managed_zone = google_dns_managed_zone.internal.name
+  name         = "hydra.${google_dns_managed_zone.internal.dns_name}"
+  type         = "A"
+  ttl          = 60
+  rrdatas      = [google_compute_address.hydra.address]
 }
 
 # A function that calls another is "internal" to it only by way of the network:

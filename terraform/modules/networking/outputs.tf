@@ -54,6 +54,11 @@ output "pooler_host" {
   value       = trimsuffix(google_dns_record_set.pooler.name, ".")
 }
 
+output "hydra_host" {
+  description = "The name by which functions reach Hydra's administration."
+  value       = trimsuffix(google_dns_record_set.hydra.name, ".")
+}
+
 output "internal_zone" {
   description = "The zone of names inside."
   value       = google_dns_managed_zone.internal.name

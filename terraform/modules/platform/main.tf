@@ -43,9 +43,17 @@ locals {
   # answer was given by nobody else. A nudge is signed with the hop's key.
   nudgers = toset([for name, f in local.all : name if contains(local.links[name], "nudge") && contains(f.secrets, "hop-key") && name != local.rotation])
 
+  # Who signs people in: it makes our tokens and is asked by clients. Hydra leaves to it
+  # who somebody is, so it alone reaches Hydra's administration, which asks for no password.
+  signin = one([for name, f in local.all : name if f.kind == "http" && contains(f.secrets, "signing-keys")])
+  # Named by the annotation of Hydra's service (terraform/kubernetes/base/hydra.yaml).
+  hydra_groups = [for zone in var.cluster.zones : "projects/${var.project_id}/zones/${zone}/networkEndpointGroups/coditect-hydra"]
+
   # What the pods of the cluster mount (terraform/kubernetes).
   cluster_secrets = {
     hydra-config          = "hydra"
+    hydra-certificate     = "hydra"
+    hydra-key             = "hydra"
     pgbouncer-userlist    = "pgbouncer"
     pgbouncer-databases   = "pgbouncer"
     pgbouncer-certificate = "pgbouncer"
@@ -57,10 +65,11 @@ locals {
   machine_secrets = var.citus == null ? [] : ["database-ca", "citus-certificate", "citus-key", "citus-superuser-password", "citus-replication-password"]
 
   # Beside what the list names: addresses of the databases, Redis, authorities of
-  # certificates, and what is not a function's.
+  # certificates, and what is not a function's. The secret of our own client at Hydra
+  # is read by whose entry of the list names it.
   secrets = toset(concat(
     flatten([for f in values(local.all) : f.secrets]),
-    ["database-url", "system-database-url", "migrate-database-url", "database-ca", "redis-url", "redis-ca", "hop-key"],
+    ["database-url", "system-database-url", "migrate-database-url", "database-ca", "redis-url", "redis-ca", "hop-key", "oidc-client-secret"],
     keys(local.cluster_secrets),
     local.machine_secrets,
   ))
@@ -184,6 +193,7 @@ module "function" {
   invokers       = merge(local.push, { router = module.router.service_account })
   network        = module.networking.network
   subnetwork     = module.networking.functions_subnetwork
+  further_tags   = each.key == local.signin ? [module.firewall.tags.signin] : []
   timeout        = "${local.units[substr(each.value.resources.timeout, -1, 1)] * tonumber(substr(each.value.resources.timeout, 0, length(each.value.resources.timeout) - 1))}s"
   redis          = contains(local.links[each.key], "cache")
   secret_ids     = module.secrets.ids
@@ -242,6 +252,7 @@ module "router" {
   upstreams           = { for name, f in local.all : name => local.address[name] if f.kind == "http" && contains(f.invokers, "router") }
   relay_url           = local.address[local.relay]
   webhooks            = { for name, f in local.all : name => { service = name, path = "/api/v1/webhooks/${trimsuffix(name, "webhook")}/" } if contains(f.invokers, "everyone") }
+  hydra_groups        = var.hydra_public ? local.hydra_groups : []
   network             = module.networking.network
   subnetwork          = module.networking.functions_subnetwork
   min_instances       = var.router.min

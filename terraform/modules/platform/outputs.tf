@@ -18,6 +18,16 @@ output "progress" {
   value       = module.monitoring.progress
 }
 
+output "hydra" {
+  description = "Hydra: where browsers find it, and by which name its administration is reached inside."
+  value       = { public = module.router.oauth_url, admin = "https://${module.networking.hydra_host}:${module.firewall.ports.hydra_admin}" }
+}
+
+output "secrets" {
+  description = "Who reads each secret beside functions, of which `access` tells."
+  value       = module.secrets.readers
+}
+
 output "zones" {
   description = "Where the cluster and, if there is one, Citus are."
   value       = { cluster = var.cluster.zones, citus = flatten([for m in module.citus : m.zones]) }
@@ -66,6 +76,7 @@ output "access" {
       contains(module.pubsub.publishers, m.service_account) ? ["publish"] : [],
       name == local.rotation && length(google_secret_manager_secret_iam_member.rotation) > 0 ? ["add versions of its keys"] : [],
       contains(keys(google_cloud_run_v2_service_iam_member.nudge), name) ? ["call the relay"] : [],
+      contains(m.tags, module.firewall.tags.signin) ? ["administer Hydra"] : [],
     ))
     secrets = m.secrets
   } }

@@ -172,6 +172,12 @@ variable "router" {
   default     = { min = 1, max = 50 }
 }
 
+variable "hydra_public" {
+  description = "Whether the load balancer leads to Hydra. False until the cluster was deployed for the first time: it makes the groups of endpoints."
+  type        = bool
+  default     = true
+}
+
 variable "min_instances" {
   description = "Instances of a function that are kept at most, whatever its entry says."
   type        = number

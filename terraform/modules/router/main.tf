@@ -6,6 +6,16 @@ locals {
   email    = "${google_service_account.this.account_id}@${var.project_id}.iam.gserviceaccount.com"
   services = merge({ router = google_cloud_run_v2_service.this.name }, { for name, w in var.webhooks : name => w.service })
 
+  # Where browsers and clients of OAuth find Hydra. The name is reserved, so that no
+  # tenant has it (shared/subdomain), and the certificate's pattern covers it.
+  oauth_host = "oauth.${var.base_domain}"
+  # What they need of it. Registering clients, Hydra's health and version are not for
+  # the world; what is not named here is the router's, which knows no such tenant.
+  oauth_paths = [
+    "/.well-known/jwks.json", "/.well-known/openid-configuration",
+    "/oauth2/auth", "/oauth2/fallbacks/*", "/oauth2/revoke", "/oauth2/sessions/logout", "/oauth2/token", "/userinfo",
+  ]
+
   # OWASP's core rule set. Sensitivity 1 has few false alarms; what an API like
   # ours never takes (PHP, Java) may be stricter later.
   owasp = ["sqli", "xss", "lfi", "rfi", "rce", "methodenforcement", "scannerdetection", "protocolattack", "sessionfixation"]
@@ -196,6 +206,50 @@ resource "google_compute_backend_service" "this" {
   }
 }
 
+# Hydra's pods, which have certificates of their own: TLS goes as far as they are.
+resource "google_compute_health_check" "hydra" {
+  count = length(var.hydra_groups) == 0 ? 0 : 1
+
+  project             = var.project_id
+  name                = "${var.name}-hydra"
+  check_interval_sec  = 10
+  timeout_sec         = 5
+  healthy_threshold   = 1
+  unhealthy_threshold = 3
+
+  https_health_check {
+    port_specification = "USE_SERVING_PORT"
+    request_path       = "/health/ready"
+  }
+}
+
+resource "google_compute_backend_service" "hydra" {
+  count = length(var.hydra_groups) == 0 ? 0 : 1
+
+  project                         = var.project_id
+  name                            = "${var.name}-hydra"
+  load_balancing_scheme           = "EXTERNAL_MANAGED"
+  protocol                        = "HTTPS"
+  timeout_sec                     = 30
+  connection_draining_timeout_sec = 30
+  security_policy                 = google_compute_security_policy.this.id
+  health_checks                   = [google_compute_health_check.hydra[0].id]
+
+  dynamic "backend" {
+    for_each = toset(var.hydra_groups)
+    content {
+      group                 = backend.value
+      balancing_mode        = "RATE"
+      max_rate_per_endpoint = 100
+    }
+  }
+
+  log_config {
+    enable      = true
+    sample_rate = var.log_sample
+  }
+}
+
 resource "google_compute_security_policy" "this" {
   project     = var.project_id
   name        = var.name
@@ -348,6 +402,27 @@ resource "google_compute_url_map" "this" {
           paths   = [path_rule.value.path]
           service = google_compute_backend_service.this[path_rule.key].id
         }
+      }
+    }
+  }
+
+  dynamic "host_rule" {
+    for_each = google_compute_backend_service.hydra
+    content {
+      hosts        = [local.oauth_host]
+      path_matcher = "oauth"
+    }
+  }
+
+  dynamic "path_matcher" {
+    for_each = google_compute_backend_service.hydra
+    content {
+      name            = "oauth"
+      default_service = google_compute_backend_service.this["router"].id
+
+      path_rule {
+        paths   = local.oauth_paths
+        service = path_matcher.value.id
       }
     }
   }

@@ -3,6 +3,11 @@ output "address" {
   value       = google_compute_global_address.this.address
 }
 
+output "oauth_url" {
+  description = "Where Hydra is for browsers, and whom its tokens are from; null where nobody outside reaches it."
+  value       = length(google_compute_backend_service.hydra) == 0 ? null : "https://${local.oauth_host}"
+}
+
 output "service_account" {
   description = "The router's account."
   value       = local.email

@@ -100,6 +100,17 @@ variable "webhooks" {
   }
 }
 
+variable "hydra_groups" {
+  description = "The groups of endpoints in which the cluster keeps Hydra's pods, one for each zone. None: nobody outside reaches Hydra."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for g in var.hydra_groups : can(regex("^projects/[^/]+/zones/[^/]+/networkEndpointGroups/[^/]+$", g))])
+    error_message = "A group is projects/PROJECT/zones/ZONE/networkEndpointGroups/NAME."
+  }
+}
+
 variable "network" {
   description = "The network it goes out by."
   type        = string

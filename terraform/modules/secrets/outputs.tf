@@ -4,6 +4,11 @@ output "ids" {
   depends_on  = [google_secret_manager_secret_iam_member.reader, google_secret_manager_secret_version.known]
 }
 
+output "readers" {
+  description = "The accounts, beside those of functions, that read each secret."
+  value       = { for name in keys(var.secrets) : name => sort([for m in google_secret_manager_secret_iam_member.reader : split("@", trimprefix(m.member, "serviceAccount:"))[0] if m.secret_id == name]) }
+}
+
 output "topic" {
   description = "Where secrets are announced as due."
   value       = google_pubsub_topic.due.name

@@ -80,6 +80,22 @@ run "plan" {
     error_message = "What is not production can be taken down."
   }
   assert {
+    condition     = output.platform.hydra == { public = "https://oauth.staging.example.com", admin = "https://hydra.coditect.internal:4445" }
+    error_message = "Browsers find Hydra at its own host, and its administration is inside."
+  }
+  assert {
+    condition     = [for name, f in output.platform.access : name if contains(f.may, "administer Hydra")] == ["auth"]
+    error_message = "Hydra's administration is reached by the function that signs people in, and by no other."
+  }
+  assert {
+    condition     = alltrue([for s in ["hydra-config", "hydra-certificate", "hydra-key"] : output.platform.secrets[s] == tolist(["gke-hydra"])])
+    error_message = "Hydra's secrets are for its pods only."
+  }
+  assert {
+    condition     = try(length(output.platform.secrets["oidc-client-secret"]) == 0, false)
+    error_message = "The secret of our client at Hydra is there, for functions that name it and for nobody else."
+  }
+  assert {
     condition     = length(distinct([for f in output.platform.functions : f.service_account])) == length(output.platform.functions)
     error_message = "No two functions share an account."
   }

@@ -54,6 +54,22 @@ run "cloudsql" {
     error_message = "PgBouncer takes functions only."
   }
   assert {
+    condition     = google_compute_firewall.egress["signin-to-hydra"].target_tags == toset(["signin"]) && google_compute_firewall.egress["signin-to-hydra"].destination_ranges == toset(["10.0.16.0/24"])
+    error_message = "Hydra's administration is for who signs people in, and for no other function."
+  }
+  assert {
+    condition     = toset([for k, r in merge(google_compute_firewall.ingress, google_compute_firewall.egress) : k if contains(flatten([for a in r.allow : a.ports]), "4445")]) == toset(["hydra-from-functions", "signin-to-hydra"])
+    error_message = "Nothing else reaches Hydra's administration: no load balancer, no health check."
+  }
+  assert {
+    condition     = google_compute_firewall.ingress["hydra-from-functions"].source_ranges == toset(["10.0.0.0/20"]) && google_compute_firewall.ingress["hydra-from-functions"].target_tags == toset(["cluster"])
+    error_message = "Hydra's administration takes functions only."
+  }
+  assert {
+    condition     = { for k, r in google_compute_firewall.ingress : k => sort(tolist(r.source_ranges)) if contains(flatten([for a in r.allow : a.ports]), "4444") } == { cluster-health = tolist(["130.211.0.0/22", "35.191.0.0/16"]) }
+    error_message = "What browsers see of Hydra is reached by Google's load balancers only."
+  }
+  assert {
     condition     = length([for r in google_compute_firewall.ingress : r if contains(flatten([for a in r.allow : a.ports]), "5432")]) == 0
     error_message = "With Cloud SQL, 5432 is open on no machine of ours."
   }

@@ -236,8 +236,9 @@ run "refuses_nonsense" {
     network             = "default"
     subnetwork          = "default"
     network_tag         = "All functions"
+    further_tags        = ["Hydra"]
     min_instances_limit = -1
     max_instances_limit = 0
   }
-  expect_failures = [var.project_id, var.project_number, var.region, var.network, var.subnetwork, var.network_tag, var.min_instances_limit, var.max_instances_limit]
+  expect_failures = [var.project_id, var.project_number, var.region, var.network, var.subnetwork, var.network_tag, var.further_tags, var.min_instances_limit, var.max_instances_limit]
 }

@@ -66,6 +66,14 @@ run "defaults" {
     error_message = "The pooler's address is inside."
   }
   assert {
+    condition     = google_compute_address.hydra.address_type == "INTERNAL"
+    error_message = "Hydra's administration has an address inside only."
+  }
+  assert {
+    condition     = google_dns_record_set.hydra.name == "hydra.coditect.internal." && google_dns_record_set.hydra.managed_zone == google_dns_managed_zone.internal.name
+    error_message = "Hydra's administration has a name inside, which its certificate can carry."
+  }
+  assert {
     condition     = google_dns_managed_zone.internal.visibility == "private" && google_dns_managed_zone.run.visibility == "private"
     error_message = "Names inside are not for the world."
   }

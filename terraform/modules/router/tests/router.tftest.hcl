@@ -99,6 +99,52 @@ run "defaults" {
     condition     = one([for m in google_compute_url_map.this.path_matcher : one([for r in m.path_rule : one(r.paths)])]) == "/api/v1/webhooks/stripe/"
     error_message = "The webhook has its own path."
   }
+  assert {
+    condition     = length(google_compute_backend_service.hydra) == 0 && output.oauth_url == null
+    error_message = "Without groups of endpoints nothing leads to Hydra."
+  }
+}
+
+run "hydra" {
+  variables {
+    hydra_groups = ["projects/example-prod/zones/europe-west1-b/networkEndpointGroups/coditect-hydra", "projects/example-prod/zones/europe-west1-c/networkEndpointGroups/coditect-hydra"]
+  }
+
+  assert {
+    condition     = toset([for b in google_compute_backend_service.hydra[0].backend : b.group]) == toset(var.hydra_groups)
+    error_message = "Hydra's pods are reached in every zone."
+  }
+  assert {
+    condition     = google_compute_backend_service.hydra[0].protocol == "HTTPS" && length(google_compute_health_check.hydra[0].https_health_check) == 1
+    error_message = "TLS goes as far as Hydra's pods, for health checks, too."
+  }
+  assert {
+    condition     = google_compute_backend_service.hydra[0].security_policy == google_compute_security_policy.this.id
+    error_message = "Cloud Armor is before Hydra as before the router."
+  }
+  assert {
+    condition     = google_compute_backend_service.hydra[0].log_config[0].enable
+    error_message = "Requests of Hydra are logged."
+  }
+  assert {
+    condition     = { for h in google_compute_url_map.this.host_rule : h.path_matcher => one(h.hosts) } == { webhooks = "*", oauth = "oauth.example.com" }
+    error_message = "Hydra has a host of its own, and takes none of the router's."
+  }
+  assert {
+    condition = one([for m in google_compute_url_map.this.path_matcher : toset(flatten([for r in m.path_rule : r.paths])) if m.name == "oauth"]) == toset([
+      "/.well-known/jwks.json", "/.well-known/openid-configuration",
+      "/oauth2/auth", "/oauth2/fallbacks/*", "/oauth2/revoke", "/oauth2/sessions/logout", "/oauth2/token", "/userinfo",
+    ])
+    error_message = "The world sees of Hydra what browsers and clients need, and nothing else."
+  }
+  assert {
+    condition     = one([for m in google_compute_url_map.this.path_matcher : m.default_service if m.name == "oauth"]) == google_compute_backend_service.this["router"].id
+    error_message = "What is not named of Hydra's host is the router's."
+  }
+  assert {
+    condition     = output.oauth_url == "https://oauth.example.com"
+    error_message = "Hydra's tokens are from its host."
+  }
 }
 
 # Applied to the mock: in a plan a set with one unknown value is unknown altogether.
@@ -145,6 +191,12 @@ run "refuses_plain_http" {
   command = plan
   variables { upstreams = { tasks = "http://tasks.example.com" } }
   expect_failures = [var.upstreams]
+}
+
+run "refuses_a_group_of_no_zone" {
+  command = plan
+  variables { hydra_groups = ["projects/example-prod/regions/europe-west1/networkEndpointGroups/coditect-hydra"] }
+  expect_failures = [var.hydra_groups]
 }
 
 run "refuses_no_instance" {
