@@ -297,6 +297,35 @@ func figure(v float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.9f", v), "0"), ".")
 }
 
+// watched says which chart of the dashboard Cost (terraform/modules/monitoring)
+// tells how much there is of each line.
+var watched = map[string]string{
+	"Functions, while they serve":    "Instances that are billed",
+	"Functions, kept ready":          "Instances that are billed",
+	"Router":                         "Instances that are billed",
+	"Requests of functions":          "Requests of functions",
+	"Requests before Cloud Armor":    "Requests at the edge",
+	"Messages":                       "Attempts of tasks",
+	"Database":                       "Bytes of Cloud SQL",
+	"Cluster of Hydra and PgBouncer": "Processors of the cluster",
+	"Load balancer":                  "Bytes to the internet",
+	"Traffic to the internet":        "Bytes to the internet",
+	"Logs":                           "Bytes of logs",
+}
+
+func chartTable() string {
+	var b strings.Builder
+	b.WriteString("| part | chart |\n| --- | --- |\n")
+	for _, l := range Costs(Sizes[0]) {
+		chart, ok := watched[l.Name]
+		if !ok {
+			chart = "none: what is deployed is paid, used or not"
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", l.Name, chart)
+	}
+	return b.String()
+}
+
 func priceTable() string {
 	var b strings.Builder
 	b.WriteString("| what | unit | US dollars | region | SKU | compared with | on |\n| --- | --- | ---: | --- | --- | --- | --- |\n")

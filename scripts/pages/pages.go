@@ -28,7 +28,7 @@ func Make(root, name string) (have, want []byte, err error) {
 		return nil, nil, err
 	}
 	makers := map[string]string{
-		"costs": costTable(), "load": loadTable(), "wholes": wholeTable(), "prices": priceTable(), "open": openTable(), "sources": sourceTable(), "erd": erd,
+		"costs": costTable(), "load": loadTable(), "wholes": wholeTable(), "prices": priceTable(), "open": openTable(), "sources": sourceTable(), "charts": chartTable(), "erd": erd,
 	}
 	want = part.ReplaceAllFunc(have, func(old []byte) []byte {
 		key := string(part.FindSubmatch(old)[1])

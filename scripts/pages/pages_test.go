@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -66,6 +67,49 @@ func TestCosts(t *testing.T) {
 	}
 	if got := grouped(1234567.891, 2); got != "1,234,567.89" {
 		t.Error(got)
+	}
+}
+
+// The page refers to charts that are drawn, and says of every line which it is.
+func TestCostsReferToCharts(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../terraform/modules/monitoring/dashboards.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, cost, ok := strings.Cut(string(raw), `title = "Cost", charts = [`)
+	if !ok {
+		t.Fatal("there is no dashboard Cost")
+	}
+	cost, _, _ = strings.Cut(cost, "] }\n  }")
+	lines := map[string]bool{}
+	for _, l := range Costs(Sizes[0]) {
+		lines[l.Name] = true
+	}
+	for line, chart := range watched {
+		if !lines[line] {
+			t.Errorf("%s is no line of the bill", line)
+		}
+		if !strings.Contains(cost, `title = "`+chart+`"`) {
+			t.Errorf("%s is watched on %s, which is no chart of the dashboard", line, chart)
+		}
+	}
+	page, err := os.ReadFile("../../docs/COSTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, signs, ok := strings.Cut(string(page), "## What costs more than it has to")
+	if !ok {
+		t.Fatal("the page has no signs any more")
+	}
+	charts := regexp.MustCompile("`((?:Bytes|Requests|Instances|Latency|Attempts|Processors) [^`]+)`").FindAllStringSubmatch(signs, -1)
+	if len(charts) < 3 {
+		t.Errorf("the signs name %d charts", len(charts))
+	}
+	for _, m := range charts {
+		if !strings.Contains(cost, `title = "`+m[1]+`"`) {
+			t.Errorf("the page refers to %s, which is no chart of the dashboard", m[1])
+		}
 	}
 }
 

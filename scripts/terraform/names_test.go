@@ -285,6 +285,7 @@ func TestEveryAlertHasItsPage(t *testing.T) {
 		t.Errorf("%d kinds of alert", len(alerts))
 	}
 	used := regexp.MustCompile(`local\.runbook(?:\.(\w+)|\[each\.value\.runbook\])`)
+	all := text(t, "terraform/modules/monitoring/*.tf")
 	raw := text(t, "terraform/modules/monitoring/main.tf")
 	for _, a := range alerts {
 		said := ""
@@ -298,9 +299,23 @@ func TestEveryAlertHasItsPage(t *testing.T) {
 			t.Errorf("%s says %q, which leads to no page", a.Labels[1], said)
 		}
 	}
-	for _, name := range found(raw, `runbook = "(\w+)"`) {
+	for _, name := range found(all, `runbook += "(\w+)"`) {
 		if pages[name] == "" {
-			t.Errorf("a line of the log has the page %q, which is none", name)
+			t.Errorf("an alert has the page %q, which is none", name)
+		}
+	}
+	// A page of many alerts has a section for each: what GitHub calls its heading.
+	sections := regexp.MustCompile(`runbook += "(\w+)", section += "([^"]+)"`).FindAllStringSubmatch(all, -1)
+	if want := strings.Count(all, " section = "); len(sections) < 9 || len(sections) != want {
+		t.Errorf("%d of %d alerts name their section behind their page", len(sections), want)
+	}
+	for _, m := range sections {
+		headings := map[string]bool{}
+		for _, h := range found(text(t, "docs/runbooks/"+pages[m[1]]), `(?m)^##+ (.+)$`) {
+			headings[strings.ReplaceAll(strings.ToLower(h), " ", "-")] = true
+		}
+		if !headings[m[2]] {
+			t.Errorf("%s has no section %s", pages[m[1]], m[2])
 		}
 	}
 }

@@ -39,3 +39,8 @@ output "size" {
     highly_available = google_sql_database_instance.this.settings[0].availability_type == "REGIONAL"
   }
 }
+
+output "disk_limit_gb" {
+  description = "What its disk may grow to."
+  value       = google_sql_database_instance.this.settings[0].disk_autoresize_limit
+}

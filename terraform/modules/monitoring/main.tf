@@ -40,6 +40,21 @@ resource "google_monitoring_notification_channel" "email" {
   labels       = { email_address = each.value }
 }
 
+# Lines that are counted for their absence to be noticed (data.tf).
+resource "google_logging_metric" "done" {
+  for_each = local.done
+
+  project     = var.project_id
+  name        = "platform/${each.key}"
+  description = each.value.why
+  filter      = each.value.filter
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+  }
+}
+
 resource "google_logging_metric" "this" {
   for_each = local.log_metrics
 
@@ -178,29 +193,61 @@ resource "google_monitoring_alert_policy" "secrets" {
   }
 }
 
-resource "google_monitoring_alert_policy" "redis_memory" {
+# What grows or fails in the stores (data.tf), by figures of Google's own.
+resource "google_monitoring_alert_policy" "threshold" {
+  for_each = local.thresholds
+
   project               = var.project_id
-  display_name          = "Redis is nearly full"
+  display_name          = each.value.why
   combiner              = "OR"
   notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
-  severity              = "WARNING"
+  severity              = each.value.severity
 
   conditions {
-    display_name = "Memory above 70 %"
+    display_name = each.value.why
     condition_threshold {
-      filter          = "resource.type=\"redis_instance\" AND metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\""
-      comparison      = "COMPARISON_GT"
-      threshold_value = 0.7
-      duration        = "600s"
+      filter          = "resource.type=\"${local.metrics[each.value.metric]}\" AND metric.type=\"${each.value.metric}\""
+      comparison      = can(each.value.below) ? "COMPARISON_LT" : "COMPARISON_GT"
+      threshold_value = try(each.value.below, each.value.above)
+      duration        = each.value.for
       aggregations {
-        alignment_period   = "60s"
-        per_series_aligner = "ALIGN_MEAN"
+        alignment_period     = "60s"
+        per_series_aligner   = each.value.aligner
+        cross_series_reducer = each.value.reducer
+        group_by_fields      = try(each.value.by, [])
       }
     }
   }
 
   documentation {
-    content   = "Redis begins to evict at four fifths. What to do: ${local.runbook.redis}"
+    content   = "${each.value.why}. What to do: ${local.runbook[each.value.runbook]}#${each.value.section}"
+    mime_type = "text/markdown"
+  }
+}
+
+# The same, where several figures are set against each other, or silence is meant.
+# What has not been emitted yet has no description, which a policy could be held to.
+resource "google_monitoring_alert_policy" "query" {
+  for_each = local.queries
+
+  project               = var.project_id
+  display_name          = each.value.why
+  combiner              = "OR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  severity              = each.value.severity
+
+  conditions {
+    display_name = each.value.why
+    condition_prometheus_query_language {
+      query                     = each.value.query
+      duration                  = each.value.for
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    content   = "${each.value.why}. What to do: ${local.runbook[each.value.runbook]}#${each.value.section}"
     mime_type = "text/markdown"
   }
 }
@@ -328,32 +375,4 @@ resource "google_monitoring_alert_policy" "uptime" {
     content   = "What to do: ${local.runbook.router}"
     mime_type = "text/markdown"
   }
-}
-
-resource "google_monitoring_dashboard" "platform" {
-  project = var.project_id
-
-  dashboard_json = jsonencode({
-    displayName = "Platform"
-    mosaicLayout = {
-      columns = 48
-      tiles = [for i, chart in [
-        { title = "Requests by status", filter = "resource.type=\"https_lb_rule\" AND metric.type=\"loadbalancing.googleapis.com/https/request_count\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["metric.label.response_code_class"] },
-        { title = "Latency, 95th percentile", filter = "resource.type=\"https_lb_rule\" AND metric.type=\"loadbalancing.googleapis.com/https/total_latencies\"", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", group = [] },
-        { title = "Requests by function", filter = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["resource.label.service_name"] },
-        { title = "Instances by function", filter = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/container/instance_count\"", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", group = ["resource.label.service_name"] },
-        { title = "Tasks waiting", filter = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/depth\"", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", group = ["resource.label.queue_id"] },
-        { title = "Redis memory", filter = "resource.type=\"redis_instance\" AND metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\"", aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", group = [] },
-        ] : {
-        xPos = (i % 2) * 24, yPos = floor(i / 2) * 16, width = 24, height = 16
-        widget = {
-          title = chart.title
-          xyChart = { dataSets = [{ timeSeriesQuery = { timeSeriesFilter = {
-            filter      = chart.filter
-            aggregation = { alignmentPeriod = "60s", perSeriesAligner = chart.aligner, crossSeriesReducer = chart.reducer, groupByFields = chart.group }
-          } } }] }
-        }
-      }]
-    }
-  })
 }

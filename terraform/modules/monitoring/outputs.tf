@@ -7,3 +7,8 @@ output "channels" {
   description = "Who is told."
   value       = [for c in google_monitoring_notification_channel.email : c.id]
 }
+
+output "alerts" {
+  description = "What is watched of the stores."
+  value       = sort(concat(keys(google_monitoring_alert_policy.threshold), keys(google_monitoring_alert_policy.query)))
+}

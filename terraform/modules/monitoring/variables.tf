@@ -58,6 +58,11 @@ variable "secrets_topic" {
   }
 }
 
+variable "sql" {
+  description = "The managed instance: what its disk may grow to, its connections, and whether another stands by."
+  type        = object({ disk_limit_gb = number, max_connections = number, highly_available = bool })
+}
+
 variable "emails" {
   description = "Who is told."
   type        = list(string)

@@ -384,6 +384,7 @@ module "monitoring" {
   schedules     = { for name, gap in local.gap : name => gap + local.lateness[name] }
   dead_letters  = module.pubsub.dead_letters
   secrets_topic = module.secrets.topic
+  sql           = { disk_limit_gb = module.cloudsql.disk_limit_gb, max_connections = var.database.max_connections, highly_available = var.database.highly_available }
   emails        = var.emails
   runbooks      = "https://github.com/${var.repository}/blob/main/docs/runbooks"
 }

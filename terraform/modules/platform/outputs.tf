@@ -28,6 +28,11 @@ output "secrets" {
   value       = module.secrets.readers
 }
 
+output "alerts" {
+  description = "What is watched of the stores."
+  value       = module.monitoring.alerts
+}
+
 output "zones" {
   description = "Where the cluster and, if there is one, Citus are."
   value       = { cluster = var.cluster.zones, citus = flatten([for m in module.citus : m.zones]) }

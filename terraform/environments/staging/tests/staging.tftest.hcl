@@ -45,6 +45,10 @@ run "plan" {
     error_message = "Every schedule is watched for silence, for longer than the gap between two runs and half a day more at most."
   }
   assert {
+    condition     = contains(output.platform.alerts, "sql-standby") && contains(output.platform.alerts, "sql-down")
+    error_message = "What is there of databases is watched."
+  }
+  assert {
     condition     = toset(output.platform.queues) == toset(run.list.queues)
     error_message = "Every queue is there."
   }

@@ -7,6 +7,7 @@ variables {
   schedules     = { outboxrelay = 360, retention = 108000 }
   dead_letters  = "dead-letters"
   secrets_topic = "secrets-due"
+  sql           = { disk_limit_gb = 2000, max_connections = 400, highly_available = true }
   emails        = ["oncall@example.com"]
   runbooks      = "https://github.com/example/platform/blob/main/docs/runbooks"
 }
@@ -44,7 +45,7 @@ run "defaults" {
     error_message = "A dead letter is the line that the worker writes."
   }
   assert {
-    condition     = alltrue([for a in concat(values(google_monitoring_alert_policy.log), values(google_monitoring_alert_policy.progress), [google_monitoring_alert_policy.undelivered, google_monitoring_alert_policy.secrets, google_monitoring_alert_policy.redis_memory]) : strcontains(a.documentation[0].content, "https://github.com/example/platform/blob/main/docs/runbooks/")])
+    condition     = alltrue([for a in concat(values(google_monitoring_alert_policy.log), values(google_monitoring_alert_policy.progress), [google_monitoring_alert_policy.undelivered, google_monitoring_alert_policy.secrets], values(google_monitoring_alert_policy.threshold), values(google_monitoring_alert_policy.query)) : strcontains(a.documentation[0].content, "https://github.com/example/platform/blob/main/docs/runbooks/")])
     error_message = "Every alert links its runbook."
   }
   assert {
@@ -64,8 +65,42 @@ run "defaults" {
     error_message = "Health, life and keys are asked for."
   }
   assert {
-    condition     = length(jsondecode(google_monitoring_dashboard.platform.dashboard_json).mosaicLayout.tiles) == 6
-    error_message = "The dashboard is there."
+    condition     = output.alerts == sort(concat(keys(google_monitoring_alert_policy.threshold), keys(google_monitoring_alert_policy.query))) && length(setsubtract(["sql-down", "sql-disk", "sql-processor", "sql-connections", "sql-wraparound", "sql-archive", "sql-standby", "sql-backup", "redis-memory", "redis-system"], output.alerts)) == 0
+    error_message = "Stores are watched: that they are up, have room, connections and transaction ids, and are backed up."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.threshold["sql-disk"].conditions[0].condition_threshold[0].threshold_value == 1825361100800
+    error_message = "Somebody is told at 85 % of what the disk may grow to."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.threshold["sql-connections"].conditions[0].condition_threshold[0].threshold_value == 320 && google_monitoring_alert_policy.threshold["sql-connections"].conditions[0].condition_threshold[0].aggregations[0].cross_series_reducer == "REDUCE_SUM"
+    error_message = "Somebody is told at 80 % of all connections, those of every database."
+  }
+  assert {
+    condition     = alltrue([for name in ["sql-down", "sql-standby"] : google_monitoring_alert_policy.threshold[name].conditions[0].condition_threshold[0].comparison == "COMPARISON_LT" && google_monitoring_alert_policy.threshold[name].conditions[0].condition_threshold[0].threshold_value == 1])
+    error_message = "What is down is below one."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.threshold["redis-memory"].conditions[0].condition_threshold[0].threshold_value == 0.85
+    error_message = "Redis is told of before it evicts."
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.query["sql-backup"].conditions[0].condition_prometheus_query_language[0].query, "absent(sum(increase(logging_googleapis_com:user_${replace(google_logging_metric.done["sql-backup"].name, "/[^a-z]/", "_")}{")
+    error_message = "The absence of a backup is told of, as its log counts them."
+  }
+  assert {
+    condition     = alltrue([for a in concat(values(google_monitoring_alert_policy.threshold), values(google_monitoring_alert_policy.query)) : contains(["WARNING", "ERROR", "CRITICAL"], a.severity)])
+    error_message = "Each says how bad it is."
+  }
+}
+
+run "without_a_standby" {
+  command = plan
+  variables { sql = { disk_limit_gb = 10, max_connections = 50, highly_available = false } }
+
+  assert {
+    condition     = !contains(output.alerts, "sql-standby") && contains(output.alerts, "sql-down")
+    error_message = "A standby is watched where there is one."
   }
 }
 
@@ -91,6 +126,29 @@ run "burn" {
   assert {
     condition     = alltrue([for a in concat(values(google_monitoring_alert_policy.burn), values(google_monitoring_alert_policy.uptime)) : strcontains(a.documentation[0].content, "/docs/runbooks/") && length(a.notification_channels) == 1])
     error_message = "Somebody is told, and what to do."
+  }
+}
+
+run "dashboards" {
+  assert {
+    condition     = { for name, d in google_monitoring_dashboard.this : name => length(jsondecode(d.dashboard_json).mosaicLayout.tiles) } == { for name, d in local.dashboards : name => length(d.charts) } && toset(keys(local.dashboards)) == toset(["edge", "functions", "jobs", "data", "cost"])
+    error_message = "Every dashboard is there, with every chart."
+  }
+  assert {
+    condition = alltrue(flatten([for d in google_monitoring_dashboard.this : [for t in jsondecode(d.dashboard_json).mosaicLayout.tiles : [for s in t.widget.xyChart.dataSets :
+      can(s.timeSeriesQuery.prometheusQuery) || anytrue(concat(
+        [for of in regexall("^select_slo_budget_fraction[(].+[)]$", s.timeSeriesQuery.timeSeriesFilter.filter) : true],
+        [for of in regexall("^resource.type=\"([a-z0-9_]+)\" AND metric.type=\"([^\"]+)\"", s.timeSeriesQuery.timeSeriesFilter.filter) : try(local.metrics[of[1]] == of[0], startswith(of[1], "logging.googleapis.com/user/platform/"))],
+    ))]]]))
+    error_message = "Every chart draws a metric of the list, a count of the log or an objective, of its own resource."
+  }
+  assert {
+    condition     = length(distinct(flatten([for d in google_monitoring_dashboard.this : [for t in jsondecode(d.dashboard_json).mosaicLayout.tiles : "${jsondecode(d.dashboard_json).displayName}: ${t.widget.title}"]]))) == sum([for d in local.dashboards : length(d.charts)])
+    error_message = "No two charts of a dashboard have one title."
+  }
+  assert {
+    condition     = length([for m, r in local.metrics : m if !strcontains(jsonencode([for d in google_monitoring_dashboard.this : d.dashboard_json]), m) && !anytrue([for t in google_monitoring_alert_policy.threshold : strcontains(t.conditions[0].condition_threshold[0].filter, m)])]) == 0
+    error_message = "No metric is listed that nobody looks at."
   }
 }
 
