@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes a revision of one service that gets no traffic, only an address of its own:
 #   deploy.sh NAME
+# It is green; blue is the one that has the traffic, and stays there to go back to.
 # Everything but the image is Terraform's and stays as it is.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,5 +18,6 @@ if [ -z "$DRY_RUN" ]; then
   mkdir -p "$STATE/before"
   echo "$before" >"$STATE/before/$name"
 fi
+run gcloud run services update-traffic "$name" --project="$PROJECT" --region="$REGION" --update-tags="blue=$before" --quiet
 run gcloud run services update "$name" --project="$PROJECT" --region="$REGION" --image="$(image "$name")" \
-  --revision-suffix="${RELEASE}" --tag="$RELEASE" --no-traffic --update-labels="commit=$COMMIT" --quiet
+  --revision-suffix="${RELEASE}" --tag=green --no-traffic --update-labels="commit=$COMMIT" --quiet

@@ -9,7 +9,12 @@
 #   REGION        europe-west1 unless given
 #   RELEASE       the tag of this release's revisions, r-<commit>, in Cloud Build with the
 #                 build's first letters: a second try has images, so revisions, of its own
+#   STEPS         percents of the traffic that new revisions get, one after the other:
+#                 100 in staging, which is blue-green, 5 50 100 elsewhere
 #   STATE         where the steps of one release leave what the next need, .release
+#
+# Of each service two revisions have an address of their own, by a tag: green is the
+# one that the newest release made, blue the one that had the traffic then.
 
 DRY_RUN=${DRY_RUN:-}
 ARGS=()
@@ -27,6 +32,7 @@ esac
 : "${COMMIT:=$(git rev-parse HEAD 2>/dev/null || echo unknown)}"
 : "${RELEASE:=r-${COMMIT:0:12}${BUILD_ID:+-${BUILD_ID:0:4}}}"
 REGISTRY=$REGION-docker.pkg.dev/$PROJECT/images
+if [ "$ENVIRONMENT" = staging ]; then : "${STEPS:=100}"; else : "${STEPS:=5 50 100}"; fi
 # The helper, built by tools.sh; from source on a laptop.
 HELPER=$STATE/bin/release
 [ -x "$HELPER" ] || HELPER="go run ./scripts/cmd/release"
@@ -60,9 +66,10 @@ need() {
   [ -n "${2:-}" ] || { echo "say $1" >&2; exit 2; }
 }
 
-# changed reports whether this release has something for a name.
+# changed reports whether this release has something for a name. Outside of one
+# whoever names a service means it.
 changed() {
-  [ -n "$DRY_RUN" ] && [ ! -f "$STATE/changed" ] && return 0
+  [ -f "$STATE/changed" ] || return 0
   grep -qx -- "$1" "$STATE/changed"
 }
 

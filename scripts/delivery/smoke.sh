@@ -14,4 +14,4 @@ changed "$name" || skip "$name"
 url=$(ask "https://$name.example" gcloud run services describe "$name" --project="$PROJECT" --region="$REGION" --format='value(status.url)')
 need "an address: $name has none" "$url"
 run gcloud run jobs execute smoke --project="$PROJECT" --region="$REGION" --wait --quiet \
-  --args="smoke,-audience,$url,-url,https://$RELEASE---${url#https://}"
+  --args="smoke,-audience,$url,-url,https://green---${url#https://}"

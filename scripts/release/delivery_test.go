@@ -18,6 +18,12 @@ import (
 // was called with, the calls that change something only.
 func script(t *testing.T, state string, gcloud string, healthy bool, name string, args ...string) (calls string, ok bool) {
 	t.Helper()
+	return scriptIn(t, nil, state, gcloud, healthy, name, args...)
+}
+
+// scriptIn is the same with variables; without, the environment is staging.
+func scriptIn(t *testing.T, variables []string, state string, gcloud string, healthy bool, name string, args ...string) (calls string, ok bool) {
+	t.Helper()
 	bin, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
 	program := func(dir, name, text string) {
 		t.Helper()
@@ -44,7 +50,8 @@ func script(t *testing.T, state string, gcloud string, healthy bool, name string
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"scripts/delivery/" + name}, args...)...) //nolint:gosec // a script of ours
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "LIST="+filepath.Join(state, "registry.json"), "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567", "BUILD_ID=")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "LIST="+filepath.Join(state, "registry.json"), "STATE="+state, "ENVIRONMENT=staging", "COMMIT=0123456789abcdef0123456789abcdef01234567", "BUILD_ID=", "STEPS=")
+	cmd.Env = append(cmd.Env, variables...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	raw, readErr := os.ReadFile(log) //nolint:gosec // a file of the test
@@ -203,35 +210,64 @@ func changed(t *testing.T, names ...string) string {
 
 func TestTrafficShiftsInSteps(t *testing.T) {
 	t.Parallel()
-	calls, ok := script(t, changed(t, "tasks", "router"), "", true, "shift.sh", "functions")
-	if !ok {
-		t.Error("failed")
+	gradual := []string{"=5 ", "=50 ", "=100 "}
+	for name, tt := range map[string]struct {
+		variables []string
+		steps     []string
+	}{
+		"production":       {[]string{"ENVIRONMENT=production"}, gradual},
+		"dev":              {[]string{"ENVIRONMENT=dev"}, gradual},
+		"staging":          {nil, []string{"=100 "}},
+		"as somebody says": {[]string{"STEPS=20 100"}, []string{"=20 ", "=100 "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls, ok := scriptIn(t, tt.variables, changed(t, "tasks", "router", "users"), "", true, "shift.sh", "functions")
+			if !ok {
+				t.Error("failed")
+			}
+			var got []string
+			for line := range strings.Lines(calls) {
+				got = append(got, strings.TrimSpace(line))
+			}
+			project := "coditect-staging"
+			if len(tt.variables) > 0 && strings.HasPrefix(tt.variables[0], "ENVIRONMENT=") {
+				project = "coditect-" + name
+			}
+			var want []string
+			for _, step := range tt.steps {
+				for _, service := range []string{"tasks", "users"} {
+					want = append(want, "run services update-traffic "+service+" --project="+project+" --region=europe-west1 --to-revisions="+service+"-r-0123456789ab"+step+"--quiet")
+				}
+				want = append(want, "healthy users=users-r-0123456789ab")
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s", strings.Join(got, "\n"))
+			}
+		})
 	}
-	at := 0
-	for _, want := range []string{"r-0123456789ab=5 ", "healthy tasks=tasks-r-0123456789ab", "r-0123456789ab=50 ", "healthy", "r-0123456789ab=100 ", "healthy"} {
-		i := strings.Index(calls[at:], want)
-		if i < 0 {
-			t.Fatalf("no %q after %d of\n%s", want, at, calls)
+	for _, steps := range []string{"5 50", "50 5 100", "100 100", "5 150", "all", "0 100", "100;ls"} {
+		if calls, ok := scriptIn(t, []string{"STEPS=" + steps}, changed(t, "tasks"), "", true, "shift.sh", "functions"); ok || calls != "" {
+			t.Errorf("%s: %s", steps, calls)
 		}
-		at += i + len(want)
-	}
-	if strings.Contains(calls, "router") || strings.Contains(calls, "before") {
-		t.Errorf("touched what it should not:\n%s", calls)
 	}
 }
 
 func TestTrafficGoesBack(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		gcloud  string
-		healthy bool
+		steps, gcloud string
+		healthy       bool
 	}{
-		"not healthy":          {"", false},
-		"a command that fails": {`[[ "$*" != *=50* ]]` + "\n", true},
+		"not healthy":                    {"5 50 100", "", false},
+		"not healthy, all at once":       {"100", "", false},
+		"a command that fails":           {"5 50 100", `[[ "$*" != *=50* ]]` + "\n", true},
+		"a switch that fails half-way":   {"100", `[[ "$*" != *users-r-* ]]` + "\n", true},
+		"a service that does not return": {"100", `[[ "$*" != *tasks-before* ]]` + "\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			calls, ok := script(t, changed(t, "tasks", "users"), tt.gcloud, tt.healthy, "shift.sh", "functions")
+			calls, ok := scriptIn(t, []string{"STEPS=" + tt.steps}, changed(t, "tasks", "users"), tt.gcloud, tt.healthy, "shift.sh", "functions")
 			if ok {
 				t.Error("is said to have worked")
 			}
@@ -240,7 +276,7 @@ func TestTrafficGoesBack(t *testing.T) {
 					t.Errorf("no %q in\n%s", want, calls)
 				}
 			}
-			if strings.Contains(calls, "=100 --quiet") && strings.Contains(calls, "--to-tags=r-0123456789ab=100") {
+			if tt.steps != "100" && strings.Contains(calls, "r-0123456789ab=100") {
 				t.Errorf("went on:\n%s", calls)
 			}
 		})
@@ -256,14 +292,14 @@ func TestTheRouterTakesTheFunctionsBack(t *testing.T) {
 		t.Error("is said to have worked")
 	}
 	at := 0
-	for _, want := range []string{"update-traffic router", "--to-tags=r-0123456789ab=5 ", "--to-revisions=router-before=100", "--to-revisions=tasks-before=100", "--to-revisions=users-before=100"} {
+	for _, want := range []string{"update-traffic router", "--to-revisions=router-r-0123456789ab=100 ", "--to-revisions=router-before=100", "--to-revisions=tasks-before=100", "--to-revisions=users-before=100"} {
 		i := strings.Index(calls[at:], want)
 		if i < 0 {
 			t.Fatalf("no %q after %d of\n%s", want, at, calls)
 		}
 		at += i
 	}
-	if strings.Contains(calls, "tasks --project=coditect-staging --region=europe-west1 --to-tags") {
+	if strings.Contains(calls, "--to-revisions=tasks-r-") {
 		t.Errorf("shifted functions again:\n%s", calls)
 	}
 }
@@ -297,11 +333,80 @@ func TestAReleaseCanBeRepeated(t *testing.T) {
 	}
 }
 
+// After a release one goes back to what is tagged, for which nothing needs to be left
+// on the machine that released.
+func TestGoingBackLater(t *testing.T) {
+	t.Parallel()
+	const commit = "fedcba9876543210fedcba9876543210fedcba98"
+	listed := `case "$*" in *"services list"*"commit=` + commit + `"*) printf 'tasks\nrouter\nusers\n' ;; *"cat gs://coditect-staging-releases/current"*) echo ` + commit + ` ;; esac` + "\n"
+	back := func(service, to string) string {
+		return "run services update-traffic " + service + " --project=coditect-staging --region=europe-west1 --to-" + to + "=100 --quiet"
+	}
+	blues := []string{back("router", "tags=blue"), back("tasks", "tags=blue"), back("users", "tags=blue")}
+	renoted := "storage cp gs://coditect-staging-releases/previous gs://coditect-staging-releases/current"
+	for name, tt := range map[string]struct {
+		state  func(t *testing.T) string
+		gcloud string
+		args   []string
+		want   []string
+		ok     bool
+	}{
+		"a service":                 {(*testing.T).TempDir, "", []string{"tasks"}, []string{back("tasks", "tags=blue")}, true},
+		"a service to a revision":   {(*testing.T).TempDir, "", []string{"tasks=tasks-r-1"}, []string{back("tasks", "revisions=tasks-r-1")}, true},
+		"within its release":        {func(t *testing.T) string { t.Helper(); return changed(t, "tasks") }, "", []string{"tasks"}, []string{back("tasks", "revisions=tasks-before")}, true},
+		"not yet deployed in it":    {func(t *testing.T) string { t.Helper(); return changed(t, "tasks") }, "", []string{"users"}, nil, false},
+		"nobody says what":          {(*testing.T).TempDir, "", nil, nil, false},
+		"a release":                 {(*testing.T).TempDir, listed, []string{"--release", commit}, append(slices.Clone(blues), renoted), true},
+		"a release never noted":     {(*testing.T).TempDir, strings.Replace(listed, "echo "+commit, "echo another", 1), []string{"--release", commit}, blues, true},
+		"a release of nothing":      {(*testing.T).TempDir, "", []string{"--release", commit}, nil, false},
+		"one of it does not return": {(*testing.T).TempDir, listed + `[[ "$*" != *"traffic tasks"* ]]` + "\n", []string{"--release", commit}, blues, false},
+		"which release":             {(*testing.T).TempDir, listed, []string{"--release"}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls, ok := script(t, tt.state(t), tt.gcloud, true, "rollback.sh", tt.args...)
+			var got []string
+			for line := range strings.Lines(calls) {
+				if line = strings.TrimSpace(line); strings.Contains(line, "update-traffic") || strings.Contains(line, " cp ") {
+					got = append(got, line)
+				}
+			}
+			if ok != tt.ok || !slices.Equal(got, tt.want) {
+				t.Errorf("%t\n%s", ok, strings.Join(got, "\n"))
+			}
+		})
+	}
+}
+
+// What was released before is noted beside what is: rollback.sh goes back to it.
+func TestRecorded(t *testing.T) {
+	t.Parallel()
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	for since, want := range map[string]string{
+		"fedcba9876543210": "fedcba9876543210 previous\n" + commit + " current\n",
+		commit:             commit + " current\n", // the same again
+		"":                 commit + " current\n", // the first
+	} {
+		state := changed(t, "tasks")
+		write(t, state, "since", since+"\n")
+		calls, ok := script(t, state, `[ "$1 $2" != "storage cp" ] || echo "$(cat) ${4##*/}" >>"$LOG"`+"\n", true, "record.sh")
+		var got strings.Builder
+		for line := range strings.Lines(calls) {
+			if !strings.HasPrefix(line, "storage cp") {
+				got.WriteString(line)
+			}
+		}
+		if !ok || got.String() != want {
+			t.Errorf("%q: %s", since, calls)
+		}
+	}
+}
+
 func TestDeployedWithoutTrafficByDigest(t *testing.T) {
 	t.Parallel()
 	state := changed(t, "tasks")
 	calls, ok := script(t, state, "", true, "deploy.sh", "tasks")
-	for _, want := range []string{"run services update tasks", "--no-traffic", "--tag=r-0123456789ab", "--image=registry/tasks@sha256:aaaa"} {
+	for _, want := range []string{"run services update-traffic tasks --project=coditect-staging --region=europe-west1 --update-tags=blue=before-1 --quiet\nrun services update tasks", "--no-traffic", "--tag=green", "--revision-suffix=r-0123456789ab", "--image=registry/tasks@sha256:aaaa"} {
 		if !ok || !strings.Contains(calls, want) {
 			t.Errorf("no %q in\n%s", want, calls)
 		}
@@ -333,7 +438,7 @@ func TestDryRuns(t *testing.T) {
 		"+ git status --porcelain", "+ gcloud builds submit",
 		"+ gcloud storage cat", "+ release changed", "+ make test", "+ scripts/package.sh", "+ pack build", "+ docker build --target router", "+ docker inspect",
 		"/cosign sign", "--type cyclonedx", "--type slsaprovenance1", "binauthz attestations sign-and-create", "+ release expands",
-		"jobs execute migrate", "--no-traffic", "jobs execute smoke", "=5 --quiet", "+ gcloud auth print-access-token", "+ release healthy", "=50 --quiet", "=100 --quiet", "+ gcloud storage cp",
+		"jobs execute migrate", "--no-traffic", "jobs execute smoke", "r-0123456789ab=100 --quiet", "+ gcloud auth print-access-token", "+ release healthy", "+ gcloud storage cp - gs://coditect-staging-releases/previous", "+ gcloud storage cp - gs://coditect-staging-releases/current",
 	} {
 		i := strings.Index(string(out[at:]), want)
 		if i < 0 {
@@ -365,6 +470,7 @@ func TestDryRunsPrintWhatIsRun(t *testing.T) {
 		{"smoke.sh", []string{"tasks"}, []string{"gcloud run services describe", "gcloud run jobs execute"}},
 		{"shift.sh", []string{"functions"}, []string{"gcloud run services update-traffic", "sleep", "gcloud auth print-access-token", "release healthy"}},
 		{"rollback.sh", []string{"tasks"}, []string{"gcloud run services update-traffic"}},
+		{"rollback.sh", []string{"--release", "0123456789abcdef0123456789abcdef01234567"}, []string{"gcloud run services list", "gcloud run services update-traffic", "gcloud storage cat"}},
 		{"rollback.sh", []string{"tasks=tasks-r-1"}, []string{"gcloud run services update-traffic"}},
 		{"record.sh", nil, []string{"gcloud storage cp"}},
 		{"plan.sh", nil, []string{"gcloud artifacts docker images", "release images", "terraform init", "terraform plan"}},
@@ -412,6 +518,7 @@ func standIns(t *testing.T, state, script string, args ...string) (printed, call
 		"gcloud": `case "$*" in
   *--format=json*) echo '{}' ;;
   *"services describe"*) echo https://tasks.example ;;
+  *"services list"*) echo SERVICE ;; # as a dry run calls it
   *"images describe"*) echo ` + aaa + ` ;;
   *"clusters list"* | *print-access-token* | *"storage cat"*) echo word ;;
 esac`,
