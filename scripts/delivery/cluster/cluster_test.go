@@ -271,6 +271,18 @@ func TestMountedFilesAreRead(t *testing.T) {
 	}
 }
 
+// Hydra's migrations read the data source of a file only when they are told to: they
+// stop without a word about it otherwise, and no pod ever starts.
+func TestHydraMigrates(t *testing.T) {
+	t.Parallel()
+	for environment := range promises {
+		pod := deployment(t, objects(t, environment), "hydra").Spec.Template.Spec
+		if args := pod.InitContainers[0].Args; !slices.Contains(args, "--read-from-env") || !slices.Contains(args, "/etc/secrets/secrets.yaml") {
+			t.Errorf("%s: hydra is called with %q", environment, args)
+		}
+	}
+}
+
 // TestFirewallIsRead gives the reader of the firewall what it cannot read.
 func TestFirewallIsRead(t *testing.T) {
 	t.Parallel()
