@@ -141,7 +141,7 @@ var wholes = []whole{
 	// Load balancers inside, a rule each: of five the price is one.
 	{"plane", "The cluster's control plane; the ways in to PgBouncer, to Hydra's administration and to Citus", []item{{hours, "plane"}, {hours, "rule"}}},
 	{"node", "A node of the cluster", []item{{hours, "standard"}, {100, "balanced"}}},
-	// Ours, one for each of OWASP's sets, and the one that a policy ends with.
+	// Two of ours, one for each of OWASP's eight sets, and the one that a policy ends with.
 	{"edge", "The load balancer: two rules of it, a policy of 11 rules", []item{{hours, "rule"}, {1, "armor-policy"}, {11, "armor-rule"}}},
 }
 

@@ -86,6 +86,9 @@ var Mutations = []Mutation{
 	{"function", "variables.tf", `alltrue([for t in var.further_tags : can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", t))])`, `length(var.further_tags) >= 0`, "var.further_tags, was expected"},
 
 	{"router", "main.tf", `ingress              = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"`, `ingress              = "INGRESS_TRAFFIC_ALL"`, "The router is reached by the load balancer only."},
+	{"router", "main.tf", `    action      = "deny(403)"
+    priority    = 150`, `    action      = "allow"
+    priority    = 150`, "Methods that no operation has are refused."},
 	{"router", "main.tf", `"TLS_1_2"`, `"TLS_1_0"`, "TLS 1.2 at least."},
 	{"router", "main.tf", `https_redirect         = true`, `https_redirect         = false`, "Port 80 redirects, and serves nothing."},
 	{"router", "main.tf", `egress = "ALL_TRAFFIC"`, `egress = "PRIVATE_RANGES_ONLY"`, "The router's calls go by the network, or functions refuse them."},

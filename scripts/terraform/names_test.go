@@ -1,6 +1,8 @@
 package terraform
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -215,6 +217,30 @@ func TestNamesOfARelease(t *testing.T) {
 		if !strings.Contains(scripts, want) {
 			t.Errorf("no script has %q", want)
 		}
+	}
+}
+
+// The edge refuses no method that an operation has, and takes no other but the two that
+// every operation has.
+func TestTheEdgeTakesTheMethodsOfOperations(t *testing.T) {
+	t.Parallel()
+	var document struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(text(t, "router/openapi.json")), &document); err != nil {
+		t.Fatal(err)
+	}
+	methods := map[string]bool{"HEAD": true, "OPTIONS": true}
+	for _, path := range document.Paths {
+		for method := range path {
+			if method != "parameters" {
+				methods[strings.ToUpper(method)] = true
+			}
+		}
+	}
+	want := strings.Join(slices.Sorted(maps.Keys(methods)), "|")
+	if got := found(text(t, "terraform/modules/router/main.tf"), `request\.method\.matches\('\^\(([A-Z|]+)\)\$'\)`); !slices.Equal(got, []string{want}) {
+		t.Errorf("the edge takes %v, and operations have %s", got, want)
 	}
 }
 

@@ -150,8 +150,12 @@ run "hydra" {
 # Applied to the mock: in a plan a set with one unknown value is unknown altogether.
 run "armor" {
   assert {
-    condition     = toset([for r in google_compute_security_policy.this.rule : r.description if startswith(r.description, "OWASP") && r.action == "deny(403)" && r.preview == false]) == toset([for r in ["sqli", "xss", "lfi", "rfi", "rce", "methodenforcement", "scannerdetection", "protocolattack", "sessionfixation"] : "OWASP: ${r}"])
+    condition     = toset([for r in google_compute_security_policy.this.rule : r.description if startswith(r.description, "OWASP") && r.action == "deny(403)" && r.preview == false]) == toset([for r in ["sqli", "xss", "lfi", "rfi", "rce", "scannerdetection", "protocolattack", "sessionfixation"] : "OWASP: ${r}"])
     error_message = "OWASP's rules refuse."
+  }
+  assert {
+    condition     = one([for r in google_compute_security_policy.this.rule : r.action if strcontains(try(r.match[0].expr[0].expression, ""), "request.method")]) == "deny(403)"
+    error_message = "Methods that no operation has are refused."
   }
   assert {
     condition     = one([for r in google_compute_security_policy.this.rule : r.rate_limit_options[0].rate_limit_threshold[0].count if r.action == "rate_based_ban"]) == 3000
