@@ -168,7 +168,7 @@ func defaults(file string) (map[string]cty.Value, error) {
 
 // parse reads a file of Terraform's.
 func parse(file string) (*hclsyntax.Body, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
