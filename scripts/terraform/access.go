@@ -213,31 +213,32 @@ const tableEnd = "<!-- end -->"
 
 // matrix is the page with its tables made anew.
 func matrix(page []byte, w Whole) ([]byte, error) {
-	functions := "| account | may | reads the secrets | is called by |\n| --- | --- | --- | --- |\n"
+	var functions, others, reasons strings.Builder
+	functions.WriteString("| account | may | reads the secrets | is called by |\n| --- | --- | --- | --- |\n")
 	ours := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(w.Functions)) {
 		a := w.Functions[name]
 		ours[a.Account] = true
-		functions += fmt.Sprintf("| `%s` | %s | %s | %s |\n", a.Account, strings.Join(a.May, ", "), quoted(a.Secrets), quoted(a.Callers))
+		fmt.Fprintf(&functions, "| %#q | %s | %s | %s |\n", a.Account, strings.Join(a.May, ", "), quoted(a.Secrets), quoted(a.Callers))
 	}
-	others := "| who | is | has the roles |\n| --- | --- | --- |\n"
+	others.WriteString("| who | is | has the roles |\n| --- | --- | --- |\n")
 	for _, name := range slices.Sorted(maps.Keys(w.Accounts)) {
 		if a := w.Accounts[name]; !ours[name] {
 			is := a.Is
 			if len(a.In) > 0 {
 				is = strings.TrimPrefix(is+"; in "+strings.Join(a.In, ", ")+" only", "; ")
 			}
-			others += fmt.Sprintf("| `%s` | %s | %s |\n", name, is, roles(a))
+			fmt.Fprintf(&others, "| %#q | %s | %s |\n", name, is, roles(a))
 		}
 	}
-	reasons := "| who | has | on | because of |\n| --- | --- | --- | --- |\n"
+	reasons.WriteString("| who | has | on | because of |\n| --- | --- | --- | --- |\n")
 	for _, s := range Strongs {
-		reasons += fmt.Sprintf("| `%s` | `%s` | %s | %s |\n", s.Account, strings.TrimPrefix(s.Role, "roles/"), s.On, s.Because)
+		fmt.Fprintf(&reasons, "| %#q | %#q | %s | %s |\n", s.Account, strings.TrimPrefix(s.Role, "roles/"), s.On, s.Because)
 	}
 	for _, t := range []table{
-		{"<!-- From functions/functions.json and deps.txt, by `make generate`. -->\n", functions},
-		{"<!-- From terraform/, by `make generate`. -->\n", others},
-		{"<!-- From scripts/terraform/grants.go, by `make generate`. -->\n", reasons},
+		{"<!-- From functions/functions.json and deps.txt, by `make generate`. -->\n", functions.String()},
+		{"<!-- From terraform/, by `make generate`. -->\n", others.String()},
+		{"<!-- From scripts/terraform/grants.go, by `make generate`. -->\n", reasons.String()},
 	} {
 		above, rest, begun := bytes.Cut(page, []byte(t.begin))
 		_, below, ended := bytes.Cut(rest, []byte(tableEnd))
