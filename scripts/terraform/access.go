@@ -19,13 +19,16 @@ import (
 // links, and by modules/platform in its own way, which the tests of each environment
 // compare. Its accounts are what the configuration binds, of everybody: [Granted]
 // finds it, and [Planned] compares with what terraform plans. [Faults] holds the two
-// together.
+// together. Its openings are what the firewall lets in to the cluster, for those who
+// compare it with what is in the cluster.
 const AccessFile = "terraform/access.json"
 
 // A Whole is the content of AccessFile.
 type Whole struct {
 	Functions map[string]Access  `json:"functions"`
 	Accounts  map[string]Account `json:"accounts"`
+	// Openings are by environment and by rule.
+	Openings map[string]map[string]Opening `json:"openings"`
 }
 
 // An Access is what the account of a function may beyond being called.
@@ -113,7 +116,11 @@ func whole(root string) (Whole, error) {
 		return Whole{}, err
 	}
 	granted, err := Granted(root)
-	return Whole{ought, granted}, err
+	if err != nil {
+		return Whole{}, err
+	}
+	openings, err := Openings(root)
+	return Whole{ought, granted, openings}, err
 }
 
 // Faults are sentences about what the configuration grants beside AccessFile, beside

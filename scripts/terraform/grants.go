@@ -317,7 +317,7 @@ type Strong struct{ Account, Role, On, Because string }
 
 // Strongs is everything of that kind, and nothing else is granted.
 var Strongs = []Strong{
-	{"terraform-plan", "roles/viewer", "the project", "a plan compares all that there is with the code; the role reads no value of a secret"},
+	{"terraform-plan", "roles/viewer", "the project", "a plan compares all that there is with the code; the role reads no value of a secret, and no object of modules/storage"},
 
 	{"terraform-apply", "roles/artifactregistry.admin", "the project", "the repository of images, its cleanup and who reads it"},
 	{"terraform-apply", "roles/binaryauthorization.attestorsAdmin", "the project", "the attestor, and who uses it"},

@@ -292,7 +292,7 @@ func TestDisagreements(t *testing.T) {
 			"smoke-test": {May: map[string][]string{"roles/run.invoker": {"service tasks"}}},
 		}
 		change(accounts)
-		return Whole{map[string]Access{"tasks": {Account: "fn-tasks", Callers: []string{"router"}, May: []string{"use objects"}, Secrets: []string{"hop-key"}}}, accounts}
+		return Whole{Functions: map[string]Access{"tasks": {Account: "fn-tasks", Callers: []string{"router"}, May: []string{"use objects"}, Secrets: []string{"hop-key"}}}, Accounts: accounts}
 	}
 	for name, c := range map[string]struct {
 		change func(map[string]Account)

@@ -56,6 +56,7 @@ var Mutations = []Mutation{
 	{"storage", "main.tf", `public_access_prevention    = "enforced"`, `public_access_prevention    = "inherited"`, "Objects are never public."},
 	{"storage", "main.tf", `uniform_bucket_level_access = true`, `uniform_bucket_level_access = false`, "Rights are the bucket's: no object has its own."},
 	{"storage", "main.tf", `"roles/storage.objectUser"`, `"roles/storage.admin"`, "Functions use objects; the bucket is not theirs."},
+	{"storage", "main.tf", `members = ["projectOwner:${var.project_id}"]`, `members = ["projectOwner:${var.project_id}", "projectViewer:${var.project_id}"]`, "Who may view the project reads neither objects nor backups."},
 	{"storage", "main.tf", `role = "roles/storage.objectCreator"`, `role = "roles/storage.objectAdmin"`, "Who makes backups cannot delete them."},
 	{"storage", "main.tf", `tag_state  = "UNTAGGED"`, `tag_state  = "TAGGED"`, "In dev images that no tag names go after 30 days."},
 	{"storage", "main.tf", `with_state                 = "ARCHIVED"`, `age                        = 30`, "In dev neither, an object goes by its age while it is used."},

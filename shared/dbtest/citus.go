@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/coditect/platform/migrations"
+	"github.com/coditect/platform/shared/config"
 )
 
 // Where CITUS_URL is set, every test's database is a distributed one, on the
@@ -44,7 +44,7 @@ type Node struct {
 }
 
 // OnCitus reports whether [New] makes distributed databases.
-func OnCitus() bool { return os.Getenv(envCitus) != "" }
+func OnCitus() bool { return read(config.Environ, envCitus) != "" }
 
 // Nodes gives the nodes of the cluster that the database is spread over, the
 // coordinator first; none without Citus.
@@ -52,7 +52,7 @@ func (d *Database) Nodes() []Node { return d.nodes }
 
 func citusServers(t testing.TB) (servers, []Node) {
 	t.Helper()
-	s := servers{superuser: os.Getenv(envCitus), bouncer: os.Getenv(envCitusBouncer), password: os.Getenv(envCitusPassword)}
+	s := servers{superuser: read(config.Environ, envCitus), bouncer: read(config.Environ, envCitusBouncer), password: read(config.Environ, envCitusPassword)}
 	u, err := url.Parse(s.superuser)
 	if err != nil {
 		t.Fatalf("dbtest: %s is not a URL", envCitus)

@@ -54,7 +54,7 @@ func New(t testing.TB) *Database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := find(os.Getenv, dir)
+	s, err := find(config.Environ, dir)
 	if err != nil {
 		t.Fatalf("dbtest: %v", err)
 	}
@@ -197,19 +197,24 @@ const (
 
 // find names the servers: from the environment, or from what a running test
 // environment of the checkout that dir lies in has written.
-func find(get func(string) string, dir string) (servers, error) {
-	if get(envSuperuser) == "" {
+func find(lookup config.Lookup, dir string) (servers, error) {
+	if read(lookup, envSuperuser) == "" {
 		kept, err := readEnv(dir)
 		if err != nil {
 			return servers{}, fmt.Errorf("%w: run `make test`, or leave a test database running for bare `go test`: `go run ./scripts/cmd/local test-env up`", err)
 		}
-		get = func(k string) string { return kept[k] }
+		lookup = config.Map(kept)
 	}
-	s := servers{get(envSuperuser), get(envBouncer), get(envPassword)}
+	s := servers{read(lookup, envSuperuser), read(lookup, envBouncer), read(lookup, envPassword)}
 	if s.superuser == "" || s.bouncer == "" || s.password == "" {
 		return servers{}, fmt.Errorf("%s, %s and %s must be set together", envSuperuser, envBouncer, envPassword)
 	}
 	return s, nil
+}
+
+func read(lookup config.Lookup, name string) string {
+	v, _ := lookup(name)
+	return v
 }
 
 func readEnv(dir string) (map[string]string, error) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/coditect/platform/shared/config"
 )
 
 func TestFind(t *testing.T) {
@@ -38,7 +40,7 @@ func TestFind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := find(func(k string) string { return test.env[k] }, test.dir)
+			got, err := find(config.Map(test.env), test.dir)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("error %v, want one with %q", err, test.err)

@@ -146,8 +146,7 @@ func Mounted(lookup config.Lookup, dir string, cfg secrets.Config) *secrets.Stor
 
 // App is the function with its operations, ready to serve.
 func (b *Base) App(operations ...api.Operation) *serve.App {
-	fn := api.Function{Name: b.Name, Operations: operations}
-	handler := api.Handler(fn, api.Deps{
+	handler := api.Handler(api.Function{Name: b.Name, Operations: operations}, api.Deps{
 		Verifier: b.verifier, Access: b.Access, Hop: hops{b.hops}, Cursors: b.cursors, Sealer: sealer{b.Box},
 		Logger: b.Log, Timeout: b.Config.Timeout, CheckResponses: b.Config.CheckResponses,
 	})

@@ -63,9 +63,9 @@ func environment(t *testing.T, name string) Environment {
 	return out
 }
 
-func firewall(t *testing.T) []Opening {
+func firewall(t *testing.T, environment string) []Opening {
 	t.Helper()
-	out, err := ReadFirewall(root)
+	out, err := ReadFirewall(root, environment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestOverlaysKeepTheirPromises(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			have, made := objects(t, name), environment(t, name)
-			for _, f := range Faults(name, have, made.Pools, firewall(t)) {
+			for _, f := range Faults(name, have, made.Pools, firewall(t, name)) {
 				t.Error(f)
 			}
 			quota := all[*core.ResourceQuota](have)[0].Spec.Hard
@@ -286,28 +286,21 @@ func TestHydraMigrates(t *testing.T) {
 // TestFirewallIsRead gives the reader of the firewall what it cannot read.
 func TestFirewallIsRead(t *testing.T) {
 	t.Parallel()
-	const variables = "variable \"ports\" {\n  type    = object({ pooler = optional(string, \"6432\") })\n  default = {}\n}\n"
-	for name, c := range map[string]struct{ networking, firewall, want string }{
-		"whole":      {"", "locals {\n  all = [\"10.0.0.0/20\"]\n  ingress = merge({ a = { ranges = local.all, targets = [\"cluster\"], ports = [var.ports.pooler, \"10256\"] }, b = { ranges = local.all, targets = [\"database\"], ports = [\"5432\"] } })\n}\n", ""},
-		"no ingress": {"", "locals {\n  all = []\n}\n", "no local ingress"},
-		"a range":    {"", "locals {\n  ingress = { a = { ranges = [\"10.0.0.0/20\"], targets = [\"cluster\"], ports = [\"1-65535\"] } }\n}\n", "1-65535"},
-		"no ports":   {"", "locals {\n  ingress = { a = { ranges = [\"10.0.0.0/20\"], targets = [\"cluster\"] } }\n}\n", "a: no ports"},
-		"unknown":    {"", "locals {\n  ingress = { a = var.other }\n}\n", "other"},
-		"no syntax":  {"", "locals {", "main.tf"},
-		"no type":    {"variable \"a\" {\n  type    = thing\n  default = 1\n}\n", "", "thing"},
-		"no value":   {"variable \"a\" {\n  type    = number\n  default = \"many\"\n}\n", "", "a: "},
+	for name, c := range map[string]struct{ text, want string }{
+		"whole":          {`{"openings": {"dev": {"x-in-a": {"ports": ["6432", "10256"], "from": ["10.0.0.0/20"]}, "x-in-cluster-itself": {"ports": ["1-65535"], "from": ["10.1.0.0/16"]}}}}`, ""},
+		"no openings":    {`{"accounts": {}}`, "no openings of dev"},
+		"another's":      {`{"openings": {"staging": {}}}`, "no openings of dev"},
+		"a range":        {`{"openings": {"dev": {"x-in-a": {"ports": ["1-65535"], "from": ["10.0.0.0/20"]}}}}`, "1-65535"},
+		"something else": {`{"openings": [`, "access.json"},
 	} {
 		dir := t.TempDir()
-		for file, text := range map[string]string{"networking/variables.tf": c.networking, "firewall/variables.tf": variables, "firewall/main.tf": c.firewall} {
-			path := filepath.Join(dir, "terraform/modules", file)
-			if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+		if err := os.Mkdir(filepath.Join(dir, "terraform"), 0o750); err != nil {
+			t.Fatal(err)
 		}
-		got, err := ReadFirewall(dir)
+		if err := os.WriteFile(filepath.Join(dir, accessFile), []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadFirewall(dir, "dev")
 		if c.want != "" {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v", name, err)
@@ -318,8 +311,8 @@ func TestFirewallIsRead(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if _, err := ReadFirewall(t.TempDir()); err == nil {
-		t.Error("there is no such module")
+	if _, err := ReadFirewall(t.TempDir(), "dev"); err == nil {
+		t.Error("there is no such file")
 	}
 }
 
@@ -401,7 +394,7 @@ func TestFaultsAreFound(t *testing.T) {
 				t.Fatalf("production does not contain %q", tt.from)
 			}
 			have, err := Decode(strings.ReplaceAll(text, tt.from, tt.to))
-			said := strings.Join(Faults("production", have, environment(t, "production").Pools, firewall(t)), "\n")
+			said := strings.Join(Faults("production", have, environment(t, "production").Pools, firewall(t, "production")), "\n")
 			if err != nil {
 				said += err.Error()
 			}

@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/gocty"
 )
@@ -89,4 +91,21 @@ func number(object cty.Value, field string, into *int) error {
 		return fmt.Errorf("%s: %w", field, err)
 	}
 	return nil
+}
+
+// parse reads a file of Terraform's.
+func parse(file string) (*hclsyntax.Body, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	read, faults := hclsyntax.ParseConfig(text, file, hcl.InitialPos)
+	if faults.HasErrors() {
+		return nil, faults
+	}
+	body, ok := read.Body.(*hclsyntax.Body)
+	if !ok {
+		return nil, fmt.Errorf("%s: not native syntax", file)
+	}
+	return body, nil
 }

@@ -114,6 +114,17 @@ resource "google_storage_bucket_iam_member" "backups" {
   member = "serviceAccount:${each.value.email}"
 }
 
+# By this role Google gives each new bucket's objects to all who may view the project,
+# such as the account that plans, as which any run of the repository acts. The binding
+# is all that there is of the role; owners have more anyway.
+resource "google_storage_bucket_iam_binding" "viewers" {
+  for_each = { objects = google_storage_bucket.objects.name, backups = google_storage_bucket.backups.name }
+
+  bucket  = each.value
+  role    = "roles/storage.legacyObjectReader"
+  members = ["projectOwner:${var.project_id}"]
+}
+
 resource "google_artifact_registry_repository" "images" {
   project       = var.project_id
   location      = var.region

@@ -70,6 +70,10 @@ run "defaults" {
     error_message = "Who makes backups cannot delete them."
   }
   assert {
+    condition     = toset([for b in google_storage_bucket_iam_binding.viewers : b.bucket if b.role == "roles/storage.legacyObjectReader" && b.members == toset(["projectOwner:example-prod"])]) == toset(["example-prod-objects", "example-prod-backups"])
+    error_message = "Who may view the project reads neither objects nor backups."
+  }
+  assert {
     condition     = google_artifact_registry_repository.images.docker_config[0].immutable_tags
     error_message = "A tag means one image for ever."
   }
