@@ -65,6 +65,10 @@ type LimitConfig struct {
 	// IP is an address's budget for what needs no token. Sign-in has tighter
 	// ones of its own.
 	IP int `env:"RATE_IP_PER_MINUTE" envDefault:"3000"`
+	// Hold is how long a caller that asks on after many refusals waits for the
+	// next, and Held how many requests may wait so at a time; 0 holds none.
+	Hold time.Duration `env:"RATE_HOLD" envDefault:"1s"`
+	Held int           `env:"RATE_HELD" envDefault:"64"`
 	// Buckets bounds the limiter in process.
 	Buckets int `env:"RATE_BUCKETS" envDefault:"50000"`
 }
@@ -157,6 +161,12 @@ func (c Config) Validate() error {
 		if v < 1 {
 			bad(name, "must be at least 1")
 		}
+	}
+	if l.Held < 0 {
+		bad("RATE_HELD", "must be at least 0")
+	}
+	if l.Hold < 0 {
+		bad("RATE_HOLD", "must be at least 0")
 	}
 	for name, v := range map[string]time.Duration{
 		"ROUTER_TIMEOUT": t.Total, "ROUTER_HEADER_TIMEOUT": t.Header, "ROUTER_BODY_TIMEOUT": t.Body, "ROUTER_IDLE_TIMEOUT": t.Idle,

@@ -13,7 +13,8 @@
 // the limit is let in, and a client may be refused early by what the other
 // instances hold. Usage is counted in batches of a second (usage.go), each
 // counted once. Whether a tenant has used up the requests of its month is part
-// of what is asked of its plan, once a minute. On SIGTERM ([App.Drain],
+// of what is asked of its plan, once a minute. Who asks on and on after being
+// refused is answered late (tarpit.go). On SIGTERM ([App.Drain],
 // [App.Close]) counts are written and leases given back; a killed process loses
 // a second of its counts and 100 ms of its access log.
 //
@@ -88,6 +89,7 @@ type App struct {
 	redis     *cache.Client
 	usage     *usage
 	admission *admission
+	tarpit    *tarpit
 	upstreams *upstreams
 	nudge     *nudger
 	documents map[string]*document
@@ -99,6 +101,8 @@ type App struct {
 
 	inflight atomic.Int64
 	draining atomic.Bool
+	leaving  chan struct{} // closed with draining
+	leave    sync.Once
 	stop     chan struct{}
 	stopping sync.Once
 	running  sync.WaitGroup
@@ -133,7 +137,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 		o.OpenAPI = generatedOpenAPI
 	}
 	a := &App{cfg: cfg, log: o.Logger, access: access, lines: written, now: o.Now, usage: newUsage(o.Now),
-		origins: map[string]bool{}, openapi: newText(o.OpenAPI), stop: make(chan struct{}),
+		origins: map[string]bool{}, openapi: newText(o.OpenAPI), stop: make(chan struct{}), leaving: make(chan struct{}),
 		health: cache.NewLocal[struct{}, health](cache.LocalConfig{Size: 1, Now: o.Now})}
 	if a.table, err = parseTable(o.Routes); err != nil {
 		return nil, err
@@ -156,6 +160,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	a.verifier = identity.NewVerifier(cfg.Identity, o.Keys)
 	a.hosts = newHosts(cfg, memory, a.upstreams.host)
 	a.admission = newAdmission(cfg.Limits, a.redis, memory, a.upstreams, o.Now)
+	a.tarpit = newTarpit(cfg.Limits, memory, a.leaving)
 	a.redis.OnChange(a.redisChanged)
 	a.yaml = sync.OnceValues(func() (text, error) { return toYAML(a.openapi.data) })
 	a.documents = a.ownDocuments()
@@ -221,7 +226,10 @@ func (a *App) Server() *http.Server {
 
 // Unready makes health checks fail from now on, while everything is still
 // served: balancers look elsewhere before anybody is refused.
-func (a *App) Unready() { a.draining.Store(true) }
+func (a *App) Unready() {
+	a.draining.Store(true)
+	a.leave.Do(func() { close(a.leaving) })
+}
 
 // Drain makes the router unready at once, waits until requests in flight have
 // been answered or ctx ends, and writes the usage down. Requests that still

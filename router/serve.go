@@ -184,6 +184,7 @@ func (a *App) identified(x *exchange, r *http.Request, host ids.ID) error {
 		return err
 	}
 	d, err := a.admission.person(x.ctx, &x.principal, x.route)
+	a.tarpit.hold(x.ctx, err, holder{tenant: x.principal.TenantID, user: x.principal.UserID})
 	d.SetHeaders(x.Header())
 	x.uncounted = errors.Is(err, errQuota)
 	return err
@@ -200,6 +201,7 @@ func (a *App) public(x *exchange, r *http.Request) error {
 		}
 	}
 	d, token, err := a.admission.address(x.ctx, who, x.client)
+	a.tarpit.hold(x.ctx, err, a.admission.addressBudget(x.client).Holder)
 	x.token = token
 	d.SetHeaders(x.Header())
 	return err

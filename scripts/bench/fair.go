@@ -45,8 +45,11 @@ func fairOn(plan string) string { return fairLine + "-" + plan }
 
 // Noise is what the noisy tenant was told.
 type Noise struct {
-	Plan              string
-	PerMinute         int // what its plan allows
+	Plan      string
+	PerMinute int // what its plan allows
+	// Due is how often it would have asked if every answer had come at once. The
+	// router keeps waiting who asks on after refusals, so that it asks less.
+	Due               int
 	Asked             int
 	Answered, Refused int
 }
@@ -158,6 +161,9 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 	before, after := map[string]time.Duration{}, map[string]time.Duration{}
 	w := load.Window{Warm: o.Warm, Length: o.Length / 2}
 	var shouting sync.WaitGroup
+	// What it did not get to ask in time it does not ask afterwards.
+	aloud, hush := context.WithCancel(ctx)
+	defer hush()
 	var shouted load.Result
 	if noisy.host != "" {
 		callers := make([]load.Caller, len(noisy.callers))
@@ -166,10 +172,14 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 		}
 		perSecond := float64(noise.PerMinute) * excess / 60
 		unseen := w // nothing is read beside it
-		shouting.Go(func() { shouted = load.Open(ctx, noisy.host, callers, perSecond, unseen) })
+		if noisy.host == router.Host() {
+			noise.Due += int(perSecond * (w.Warm + w.Length).Seconds())
+		}
+		shouting.Go(func() { shouted = load.Open(aloud, noisy.host, callers, perSecond, unseen) })
 	}
 	w.Begin, w.End = func() { read(watched, before) }, func() { read(watched, after); weigh(watched, r.PSS) }
 	result := load.Open(ctx, router.Host(), others, r.Rate, w)
+	hush()
 	shouting.Wait()
 	if err := errors.Join(result.Err(), shouted.Err(), ctx.Err()); err != nil {
 		return Round{}, nil, err

@@ -160,9 +160,9 @@ func (r *Report) sections() []section {
 			fmt.Sprintf("median %s, longest of %d %s", inMilliseconds(float64(median(j.Others))), len(j.Others), inMilliseconds(float64(slices.Max(j.Others)))), "",
 		})
 	}
-	noise := section{head: []string{"the noisy tenant", "its rate", "asked", "answered", "refused with 429"}}
+	noise := section{head: []string{"the noisy tenant", "its rate", "was to ask", "asked", "answered", "refused with 429"}}
 	for _, n := range r.Noise {
-		noise.rows = append(noise.rows, []string{n.Plan, fmt.Sprintf("%d a minute", n.PerMinute), fmt.Sprint(n.Asked), fmt.Sprint(n.Answered), fmt.Sprint(n.Refused)})
+		noise.rows = append(noise.rows, []string{n.Plan, fmt.Sprintf("%d a minute", n.PerMinute), fmt.Sprint(n.Due), fmt.Sprint(n.Asked), fmt.Sprint(n.Answered), fmt.Sprint(n.Refused)})
 	}
 	wanted := section{head: []string{"goal", "wanted", "measured", "holds"}}
 	for _, g := range r.Goals {
