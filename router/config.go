@@ -65,8 +65,8 @@ type LimitConfig struct {
 	// IP is an address's budget for what needs no token. Sign-in has tighter
 	// ones of its own.
 	IP int `env:"RATE_IP_PER_MINUTE" envDefault:"3000"`
-	// Hold is how long a caller that asks on after many refusals waits for the
-	// next, and Held how many requests may wait so at a time; 0 holds none.
+	// Hold is how long a caller that asks on after many refusals waits at most,
+	// and Held how many requests may wait so at a time; 0 holds none.
 	Hold time.Duration `env:"RATE_HOLD" envDefault:"1s"`
 	Held int           `env:"RATE_HELD" envDefault:"64"`
 	// Buckets bounds the limiter in process.

@@ -14,7 +14,7 @@
 // instances hold. Usage is counted in batches of a second (usage.go), each
 // counted once. Whether a tenant has used up the requests of its month is part
 // of what is asked of its plan, once a minute. Who asks on and on after being
-// refused is answered late (tarpit.go). On SIGTERM ([App.Drain],
+// refused is slowed down (tarpit.go). On SIGTERM ([App.Drain],
 // [App.Close]) counts are written and leases given back; a killed process loses
 // a second of its counts and 100 ms of its access log.
 //
@@ -160,7 +160,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	a.verifier = identity.NewVerifier(cfg.Identity, o.Keys)
 	a.hosts = newHosts(cfg, memory, a.upstreams.host)
 	a.admission = newAdmission(cfg.Limits, a.redis, memory, a.upstreams, o.Now)
-	a.tarpit = newTarpit(cfg.Limits, memory, a.leaving)
+	a.tarpit = newTarpit(cfg.Limits, a.leaving, o.Now)
 	a.redis.OnChange(a.redisChanged)
 	a.yaml = sync.OnceValues(func() (text, error) { return toYAML(a.openapi.data) })
 	a.documents = a.ownDocuments()

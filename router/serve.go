@@ -184,7 +184,11 @@ func (a *App) identified(x *exchange, r *http.Request, host ids.ID) error {
 		return err
 	}
 	d, err := a.admission.person(x.ctx, &x.principal, x.route)
-	a.tarpit.hold(x.ctx, err, holder{tenant: x.principal.TenantID, user: x.principal.UserID})
+	caller := holder{user: x.principal.UserID}
+	if !x.route.Essential { // what the plan never blocks is not slowed down for the rest
+		caller.tenant = x.principal.TenantID
+	}
+	a.tarpit.hold(x.ctx, d, err, caller)
 	d.SetHeaders(x.Header())
 	x.uncounted = errors.Is(err, errQuota)
 	return err
@@ -201,7 +205,7 @@ func (a *App) public(x *exchange, r *http.Request) error {
 		}
 	}
 	d, token, err := a.admission.address(x.ctx, who, x.client)
-	a.tarpit.hold(x.ctx, err, a.admission.addressBudget(x.client).Holder)
+	a.tarpit.hold(x.ctx, d, err, a.admission.addressBudget(x.client).Holder)
 	x.token = token
 	d.SetHeaders(x.Header())
 	return err

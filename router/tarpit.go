@@ -2,41 +2,65 @@ package router
 
 import (
 	"context"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/coditect/platform/shared/errs"
 	"github.com/coditect/platform/shared/ratelimit"
 )
 
-// heedless is how many refusals a caller may have in a minute before the next
-// ones make it wait: a client that keeps to Retry-After never sees as many.
-var heedless = ratelimit.Policy{Name: "heedless", Limit: 60, Window: time.Minute}
+const (
+	// patience is how many refusals a caller may have before it is heedless. One
+	// is forgotten each second, and no more than twice as many are remembered.
+	patience = 60
+	// maxRefused bounds the callers whose refusals are remembered.
+	maxRefused = 10_000
+)
 
-// tarpit answers late whoever asks on without regard to being refused. Each of
-// its connections then costs this process one refusal in a while and not one as
-// often as it can ask, so that the CPU stays with those who are let in (HAProxy,
-// "http-request tarpit"). It holds a bounded number of requests; beyond that
-// they are refused at once. A caller is a person in an organization, or an
-// address: its colleagues are not held for it.
+// tarpit slows down who asks on regardless of being refused: each further
+// refusal is told late (as by HAProxy's "http-request tarpit"), and what is let
+// in is spread evenly over its plan's minute (a leaky bucket), where it would
+// come in bursts, a lease at a time. A heedless caller still gets what its plan
+// allows, but neither the CPU of this process by being refused as often as it
+// can ask, nor the functions for a moment to itself.
+//
+// A caller is a person in an organization, a person elsewhere, or an address:
+// colleagues are not held for one another. A bounded number of requests waits;
+// beyond that none does.
 type tarpit struct {
-	memory *ratelimit.Memory
 	wait   time.Duration
 	places chan struct{}
 	// leaving is closed when the process is about to end.
 	leaving <-chan struct{}
+	now     func() time.Time
+
+	mu      sync.Mutex
+	callers *simplelru.LRU[holder, *pace]
 }
 
-func newTarpit(cfg LimitConfig, memory *ratelimit.Memory, leaving <-chan struct{}) *tarpit {
-	return &tarpit{memory: memory, wait: cfg.Hold, places: make(chan struct{}, cfg.Held), leaving: leaving}
+type pace struct {
+	refused float64
+	seen    time.Time // when refused was true
+	next    time.Time // when the next is to be let in
 }
 
-// hold returns when the verdict may be told: at once, unless it is that a
-// heedless caller has asked too often.
-func (t *tarpit) hold(ctx context.Context, verdict error, caller holder) {
-	if verdict == nil || errs.KindOf(verdict) != errs.TooMany {
+func newTarpit(cfg LimitConfig, leaving <-chan struct{}, now func() time.Time) *tarpit {
+	callers, err := simplelru.NewLRU[holder, *pace](maxRefused, nil)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	return &tarpit{wait: cfg.Hold, places: make(chan struct{}, cfg.Held), leaving: leaving, now: now, callers: callers}
+}
+
+// hold returns when the request may go on, or be told that it may not.
+func (t *tarpit) hold(ctx context.Context, d ratelimit.Decision, verdict error, caller holder) {
+	if verdict != nil && errs.KindOf(verdict) != errs.TooMany {
 		return
 	}
-	if t.memory.Take(ratelimit.Bucket{Policy: heedless, Key: caller.String()}).Allowed {
+	delay := t.delay(d, verdict != nil, caller)
+	if delay <= 0 {
 		return
 	}
 	select {
@@ -45,11 +69,58 @@ func (t *tarpit) hold(ctx context.Context, verdict error, caller holder) {
 	default:
 		return
 	}
-	over := time.NewTimer(t.wait)
+	over := time.NewTimer(delay)
 	defer over.Stop()
 	select {
 	case <-over.C:
 	case <-ctx.Done():
 	case <-t.leaving:
 	}
+}
+
+func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.callers.Len() == 0 && !refused {
+		return 0
+	}
+	now := t.now()
+	p, known := t.callers.Get(caller)
+	switch {
+	case known:
+		p.refused = max(0, p.refused-now.Sub(p.seen).Seconds())
+		p.seen = now
+	case !refused:
+		return 0
+	default:
+		p = &pace{seen: now}
+		t.callers.Add(caller, p)
+	}
+	if refused {
+		p.refused = min(p.refused+1, 2*patience)
+	}
+	switch {
+	case p.refused <= patience:
+		return 0
+	case refused:
+		return t.wait
+	}
+	turn := now
+	if p.next.After(now) {
+		turn = p.next
+	}
+	if last := now.Add(t.wait); turn.After(last) {
+		turn = last
+	}
+	p.next = turn.Add(interval(d))
+	return turn.Sub(now)
+}
+
+// interval is the time between two requests that use up the tightest budget.
+func interval(d ratelimit.Decision) time.Duration {
+	var longest time.Duration
+	for _, s := range d.States {
+		longest = max(longest, s.Policy.Window/time.Duration(max(1, s.Policy.Limit)))
+	}
+	return longest
 }

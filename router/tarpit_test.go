@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,35 +13,105 @@ import (
 	"github.com/coditect/platform/shared/ratelimit"
 )
 
+// Decisions of a plan of 3,000 a minute.
+var (
+	let     = ratelimit.Decision{Allowed: true, Denied: -1, States: []ratelimit.State{{Policy: perMinute("tenant", 3000)}, {Policy: perMinute("user", 3000)}}}
+	denied  = ratelimit.Decision{Denied: 0, States: let.States}
+	refusal = errRate.WithRetry(time.Second)
+)
+
+func newPit(held int, leaving <-chan struct{}) *tarpit {
+	return newTarpit(LimitConfig{Hold: time.Second, Held: held}, leaving, time.Now)
+}
+
+// annoy counts refusals of a caller that does not wait for them.
+func annoy(pit *tarpit, caller holder, refusals int) {
+	for range refusals {
+		pit.delay(denied, true, caller)
+	}
+}
+
 func TestHeedlessCallersWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		pit := newTarpit(LimitConfig{Hold: time.Second, Held: 1}, ratelimit.NewMemory(10, nil), nil)
+		pit := newPit(1, nil)
 		noisy, colleague := holder{tenant: ids.New(), user: ids.New()}, holder{tenant: ids.New(), user: ids.New()}
-		refused := errRate.WithRetry(time.Second)
 		check := func(what string, verdict error, caller holder, want time.Duration) {
 			t.Helper()
-			began := time.Now()
-			pit.hold(t.Context(), verdict, caller)
+			began, d := time.Now(), let
+			if verdict != nil {
+				d = denied
+			}
+			pit.hold(t.Context(), d, verdict, caller)
 			if took := time.Since(began); took != want {
 				t.Errorf("%s took %v, want %v", what, took, want)
 			}
 		}
-		for range 2 * heedless.Limit {
+		for range 2 * patience {
 			check("an answer", nil, noisy, 0)
 			check("a refusal for something else", errRevoked, noisy, 0)
 		}
-		for range heedless.Limit {
-			check("one of the first refusals", refused, noisy, 0)
+		for range patience {
+			check("one of the first refusals", refusal, noisy, 0)
 		}
 		for range 3 {
-			check("a further one", refused, noisy, time.Second)
+			check("a further one", refusal, noisy, time.Second)
 		}
-		check("an answer between them", nil, noisy, 0)
-		check("a colleague's", refused, colleague, 0)
-		check("an address's", refused, holder{address: "192.0.2.1"}, 0)
-		time.Sleep(heedless.Window)
-		check("the first after a minute's peace", refused, noisy, 0)
+		check("a colleague's", refusal, colleague, 0)
+		check("an address's", refusal, holder{address: "192.0.2.1"}, 0)
+		time.Sleep(time.Minute)
+		check("the first after a minute's peace", refusal, noisy, 0)
+
+		// One a second is what Retry-After asks for.
+		for range 5 * patience {
+			check("a patient one", refusal, colleague, 0)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// What a heedless caller is let in with comes at the pace of its plan, however
+// many ask at once, until it has been heedful for a minute.
+func TestHeedlessCallersArePaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pit := newPit(1000, nil)
+		noisy := holder{tenant: ids.New(), user: ids.New()}
+		annoy(pit, noisy, 2*patience)
+		began := time.Now()
+		var mu sync.Mutex
+		passed := map[time.Duration]int{}
+		burst := func(n int) {
+			var asking sync.WaitGroup
+			for range n {
+				asking.Go(func() {
+					pit.hold(t.Context(), let, nil, noisy)
+					mu.Lock()
+					defer mu.Unlock()
+					passed[time.Since(began)]++
+				})
+			}
+			asking.Wait()
+		}
+		burst(40)
+		const every = time.Minute / 3000
+		for i := range 40 {
+			if n := passed[time.Duration(i)*every]; n != 1 {
+				t.Errorf("%d passed after %v, want 1", n, time.Duration(i)*every)
+			}
+		}
+		time.Sleep(every)
+		began, passed = time.Now(), map[time.Duration]int{}
+		burst(200)
+		if n := passed[time.Second]; n != 150 {
+			t.Errorf("%d of 200 at once waited the longest, want 150", n)
+		}
+		time.Sleep(patience * time.Second)
+		began, passed = time.Now(), map[time.Duration]int{}
+		burst(200)
+		if passed[0] != 200 {
+			t.Errorf("after its peace %v", passed)
+		}
 	})
 }
 
@@ -48,52 +119,63 @@ func TestTarpitIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		leaving := make(chan struct{})
-		pit := newTarpit(LimitConfig{Hold: time.Minute, Held: 2}, ratelimit.NewMemory(10, nil), leaving)
+		pit := newPit(2, leaving)
 		caller := holder{user: ids.New()}
-		for range heedless.Limit {
-			pit.hold(t.Context(), errRate, caller)
-		}
+		annoy(pit, caller, patience)
 		ctx, hangUp := context.WithCancel(t.Context())
 		var held atomic.Int32
 		hold := func(ctx context.Context) {
 			held.Add(1)
-			pit.hold(ctx, errRate, caller)
+			pit.hold(ctx, denied, refusal, caller)
 			held.Add(-1)
 		}
+		check := func(want int32) {
+			t.Helper()
+			synctest.Wait()
+			if n := held.Load(); n != want {
+				t.Errorf("%d are held, want %d", n, want)
+			}
+		}
 		go hold(ctx)
-		synctest.Wait()
+		check(1)
 		go hold(t.Context())
-		synctest.Wait()
+		check(2)
 		go hold(t.Context()) // there is no place left
-		synctest.Wait()
-		if n := held.Load(); n != 2 {
-			t.Errorf("%d are held, want 2", n)
-		}
+		check(2)
 		hangUp() // a client that went away leaves its place
-		synctest.Wait()
+		check(1)
 		go hold(t.Context())
-		synctest.Wait()
-		if n := held.Load(); n != 2 {
-			t.Errorf("%d are held, want 2", n)
-		}
+		check(2)
 		close(leaving)
-		synctest.Wait()
-		if n := held.Load(); n != 0 {
-			t.Errorf("%d are still held by a process that is to end", n)
-		}
+		check(0)
 		began := time.Now()
-		pit.hold(t.Context(), errRate, caller)
+		pit.hold(t.Context(), denied, refusal, caller)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("a process that is to end holds for %v", took)
 		}
 	})
 }
 
+// However many callers are refused, so many are remembered.
+func TestRefusedCallersAreBounded(t *testing.T) {
+	t.Parallel()
+	pit := newPit(0, nil)
+	for range maxRefused + 10 {
+		pit.hold(t.Context(), denied, refusal, holder{user: ids.New()})
+	}
+	if n := pit.callers.Len(); n != maxRefused {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
 // A person, and an address, that ask on are held at the edge, while others are
-// served; a drain lets them go with their refusal.
+// served, and they themselves where the plan never blocks; a drain lets them go
+// with their refusal.
 func TestEdgeHoldsHeedlessCallers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setting("RATE_HOLD", "20s"), setting("RATE_IP_PER_MINUTE", "1"))
+	began := time.Now()
+	w.app.tarpit.now = func() time.Time { return began } // the seconds that the test takes are not forgiven
 	noisyTenant := ids.New()
 	w.functions.limits[noisyTenant] = 1
 	noisy, other := w.person(noisyTenant), w.person(ids.New())
@@ -107,7 +189,7 @@ func TestEdgeHoldsHeedlessCallers(t *testing.T) {
 	answers := make(chan error, len(floods))
 	for _, c := range floods {
 		want(t, w.do(c), 200, "")
-		for range heedless.Limit {
+		for range patience {
 			want(t, w.do(c), 429, "rate_limited")
 		}
 		go func() {
@@ -122,6 +204,7 @@ func TestEdgeHoldsHeedlessCallers(t *testing.T) {
 	until(t, func() bool { return len(w.app.tarpit.places) == len(floods) })
 	want(t, w.do(call{path: "/api/v1/projects/", token: other.token}), 200, "")
 	want(t, w.do(call{path: "/api/v1/users/me/", token: w.person(ids.Nil).token}), 200, "")
+	want(t, w.do(call{path: "/api/v1/tenants/me/", token: noisy.token}), 200, "")
 	want(t, w.do(login("192.0.2.8:1")), 200, "")
 	if len(answers) != 0 {
 		t.Fatal("who asks on was not held")
