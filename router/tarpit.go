@@ -13,8 +13,11 @@ import (
 
 const (
 	// patience is how many refusals a caller may have before it is heedless. One
-	// is forgotten each second, and no more than twice as many are remembered.
+	// is forgotten each second.
 	patience = 60
+	// remorse is how long a caller stays heedless after its last refusal: being
+	// held to its pace it is refused nothing, which is no sign of a change.
+	remorse = 60
 	// maxRefused bounds the callers whose refusals are remembered.
 	maxRefused = 10_000
 )
@@ -97,7 +100,9 @@ func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) time.D
 		t.callers.Add(caller, p)
 	}
 	if refused {
-		p.refused = min(p.refused+1, 2*patience)
+		if p.refused++; p.refused > patience {
+			p.refused = patience + remorse
+		}
 	}
 	switch {
 	case p.refused <= patience:

@@ -59,7 +59,9 @@ func TestHeedlessCallersWait(t *testing.T) {
 		}
 		check("a colleague's", refusal, colleague, 0)
 		check("an address's", refusal, holder{address: "192.0.2.1"}, 0)
-		time.Sleep(time.Minute)
+		time.Sleep((remorse - 1) * time.Second)
+		check("one too early", refusal, noisy, time.Second)
+		time.Sleep((remorse + 1) * time.Second)
 		check("the first after a minute's peace", refusal, noisy, 0)
 
 		// One a second is what Retry-After asks for.
@@ -77,7 +79,7 @@ func TestHeedlessCallersArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pit := newPit(1000, nil)
 		noisy := holder{tenant: ids.New(), user: ids.New()}
-		annoy(pit, noisy, 2*patience)
+		annoy(pit, noisy, patience+1)
 		began := time.Now()
 		var mu sync.Mutex
 		passed := map[time.Duration]int{}
@@ -106,7 +108,7 @@ func TestHeedlessCallersArePaced(t *testing.T) {
 		if n := passed[time.Second]; n != 150 {
 			t.Errorf("%d of 200 at once waited the longest, want 150", n)
 		}
-		time.Sleep(patience * time.Second)
+		time.Sleep(remorse * time.Second)
 		began, passed = time.Now(), map[time.Duration]int{}
 		burst(200)
 		if passed[0] != 200 {
