@@ -75,7 +75,7 @@ func TestQuick(t *testing.T) {
 		if l == nil || len(r.Noise) <= i || r.Noise[i].Plan != plan || r.Noise[i].Asked == 0 {
 			t.Fatalf("fairness beside %s was not measured: %+v", plan, r.Noise)
 		}
-		if len(l.Latency[beside]) != len(l.Latency[calm]) || l.Latency[beside][0].P99 <= 0 || r.Noise[i].Refused == 0 || r.Noise[i].Asked > r.Noise[i].Due {
+		if len(l.Latency[beside]) != len(l.Latency[calm]) || len(l.Latency[within]) != len(l.Latency[calm]) || l.Latency[beside][0].P99 <= 0 || r.Noise[i].Refused == 0 || r.Noise[i].Asked > r.Noise[i].Due {
 			t.Errorf("fairness beside %s: %+v", plan, l.Latency)
 		}
 	}

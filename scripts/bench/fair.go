@@ -19,7 +19,9 @@ import (
 const (
 	fairLine = "fair"
 	calm     = "calm"
-	beside   = "beside"
+	// within is beside a tenant that keeps to its rate: what it takes is its right.
+	within = "within"
+	beside = "beside"
 )
 
 const (
@@ -53,9 +55,10 @@ type Noise struct {
 	Answered, Refused int
 }
 
-// measureFair measures the latency of many tenants at half load, by themselves
-// and beside one that asks for fifty times its rate, in turns. Each chain is one
-// of its own, as the router remembers plans for a minute.
+// measureFair measures the latency of many tenants at half load, by themselves,
+// beside one that keeps to its rate, and beside one that asks for fifty times as
+// much, in turns. Each chain is one of its own, as the router remembers plans for
+// a minute.
 func (r *Report) measureFair(ctx context.Context, o Options, p *platform) error {
 	for _, plan := range noisyPlans {
 		if err := r.measureBeside(ctx, o, p, plan); err != nil {
@@ -66,8 +69,8 @@ func (r *Report) measureFair(ctx context.Context, o Options, p *platform) error 
 }
 
 func (r *Report) measureBeside(ctx context.Context, o Options, p *platform, plan string) (err error) {
-	if o.Size.Tenants < 2 {
-		return errors.New("fairness takes two tenants")
+	if o.Size.Tenants < 3 {
+		return errors.New("fairness takes three tenants")
 	}
 	owner, err := pgx.Connect(ctx, p.env("MIGRATE_DATABASE_URL"))
 	if err != nil {
@@ -107,10 +110,10 @@ func (r *Report) measureBeside(ctx context.Context, o Options, p *platform, plan
 func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, noise *Noise) (*Result, error) {
 	out := &Result{
 		Name: fairOn(noise.Plan), Title: fmt.Sprintf("one task, for %d tenants beside one on %s at %d × its rate", active-1, noise.Plan, excess),
-		Rounds: map[string][]Round{}, Latency: map[string][]Round{}, PSS: map[string]int64{}, Order: []string{calm, beside},
+		Rounds: map[string][]Round{}, Latency: map[string][]Round{}, PSS: map[string]int64{}, Order: []string{calm, within, beside},
 	}
-	others, noisy := p.crowd(o)
-	shouts := map[string][]*pest{beside: noisy}
+	others, orderly, noisy := p.crowd(o)
+	hundredth := map[string][]*pest{within: orderly, beside: noisy}
 	closed := load.Closed(ctx, router.Host(), others, load.Window{Warm: o.Warm, Length: o.Length})
 	if err := closed.Err(); err != nil {
 		return nil, err
@@ -120,7 +123,7 @@ func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, n
 	// of its round: there are many short rounds.
 	for range 6*o.Rounds + 1 {
 		for _, name := range out.Order {
-			round, err := p.fairRound(ctx, o, router, out, others, shouts[name], noise)
+			round, err := p.fairRound(ctx, o, router, out, name, others, hundredth[name], noise)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -130,9 +133,9 @@ func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, n
 	return out, ctx.Err()
 }
 
-// fairRound measures the others once, with or without the noisy one. CPU is for
-// each of the others' requests, the noisy one's share in it.
-func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Process, r *Result, others []load.Caller, noisy []*pest, noise *Noise) (Round, error) {
+// fairRound measures the others once. CPU is for each of the others' requests,
+// the hundredth's share in it.
+func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Process, r *Result, name string, others []load.Caller, hundredth []*pest, noise *Noise) (Round, error) {
 	server, pooler := p.databasePIDs()
 	watched := map[string][]int{"router": {router.PID}, "tasks": {p.functions["tasks"].PID}, "postgres": server, "pgbouncer": pooler, "redis": {p.redis.PID}}
 	before, after := map[string]time.Duration{}, map[string]time.Duration{}
@@ -142,14 +145,17 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 	aloud, hush := context.WithCancel(ctx)
 	defer hush()
 	var shouted load.Result
-	if len(noisy) > 0 {
-		perSecond := float64(noise.PerMinute) * excess / 60
-		if err := spend(ctx, router.Host(), noisy, noise.PerMinute); err != nil {
+	perSecond := float64(noise.PerMinute) / 60
+	if name == beside {
+		perSecond *= excess
+		if err := spend(ctx, router.Host(), hundredth, perSecond); err != nil {
 			return Round{}, err
 		}
-		unseen := w // nothing is read beside it
 		noise.Due += int(perSecond * (w.Warm + w.Length).Seconds())
-		shouting.Go(func() { shouted = load.Open(aloud, router.Host(), callers(noisy), perSecond, unseen) })
+	}
+	if len(hundredth) > 0 {
+		unseen := w // nothing is read beside it
+		shouting.Go(func() { shouted = load.Open(aloud, router.Host(), callers(hundredth), perSecond, unseen) })
 	}
 	w.Begin, w.End = func() { read(watched, before) }, func() { read(watched, after); weigh(watched, r.PSS) }
 	result := load.Open(ctx, router.Host(), others, r.Rate, w)
@@ -158,11 +164,15 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 	if err := errors.Join(result.Err(), shouted.Err(), ctx.Err()); err != nil {
 		return Round{}, err
 	}
-	for _, n := range noisy {
-		noise.Asked, noise.Answered, noise.Refused = noise.Asked+n.answered+n.refused, noise.Answered+n.answered, noise.Refused+n.refused
-	}
-	if len(noisy) > 0 && noise.Refused == 0 && noise.Asked > noise.Due/2 {
-		return Round{}, errors.New("the noisy tenant was neither refused nor held")
+	answered, refused := told(hundredth)
+	switch {
+	case name == beside:
+		noise.Asked, noise.Answered, noise.Refused = noise.Asked+answered+refused, noise.Answered+answered, noise.Refused+refused
+		if noise.Refused == 0 && noise.Asked > noise.Due/2 {
+			return Round{}, errors.New("the noisy tenant was neither refused nor held")
+		}
+	case refused > 0:
+		return Round{}, errors.New("the orderly tenant was refused")
 	}
 	if result.Requests == 0 {
 		return Round{}, errors.New("nothing was answered")
@@ -178,26 +188,30 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 // forgets what it was told. What the plan allows for a minute may be used at
 // once, and the pauses between the rounds give some of it back: that is its good
 // right, and not yet the excess that is measured.
-func spend(ctx context.Context, host string, noisy []*pest, perMinute int) error {
+func spend(ctx context.Context, host string, noisy []*pest, perSecond float64) error {
 	for end := time.Now().Add(spending); time.Now().Before(end); {
 		began := time.Now()
 		const length = 500 * time.Millisecond
 		aloud, hush := context.WithTimeout(ctx, length)
-		told := load.Open(aloud, host, callers(noisy), float64(perMinute)*excess/60, load.Window{Length: length})
+		asked := load.Open(aloud, host, callers(noisy), perSecond, load.Window{Length: length})
 		hush()
-		if err := errors.Join(told.Err(), ctx.Err()); err != nil {
+		if err := errors.Join(asked.Err(), ctx.Err()); err != nil {
 			return err
 		}
-		answered, refused := 0, 0
-		for _, n := range noisy {
-			answered, refused = answered+n.answered, refused+n.refused
-			n.answered, n.refused = 0, 0
-		}
-		if refused > 0 || float64(answered) < 2*float64(perMinute)*time.Since(began).Minutes() {
+		if answered, refused := told(noisy); refused > 0 || float64(answered) < 2*perSecond/excess*time.Since(began).Seconds() {
 			return nil
 		}
 	}
 	return fmt.Errorf("the noisy tenant was not refused within %v", spending)
+}
+
+// told adds up what callers were told since it was last asked.
+func told(pests []*pest) (answered, refused int) {
+	for _, n := range pests {
+		answered, refused = answered+n.answered, refused+n.refused
+		n.answered, n.refused = 0, 0
+	}
+	return answered, refused
 }
 
 func callers(noisy []*pest) []load.Caller {
@@ -208,20 +222,22 @@ func callers(noisy []*pest) []load.Caller {
 	return out
 }
 
-// crowd are the callers: the others, who ask in turn for their own tasks, and
-// the noisy tenant's.
-func (p *platform) crowd(o Options) (others []load.Caller, noisy []*pest) {
+// crowd are the callers, who ask in turn for their own tasks: the others, and
+// those of an orderly and of a noisy hundredth tenant.
+func (p *platform) crowd(o Options) (others []load.Caller, orderly, noisy []*pest) {
 	var get line
 	for _, l := range lines {
 		if l.name == "get" {
 			get = l
 		}
 	}
-	var theirs, own [][]byte
+	var theirs, own, last [][]byte
 	for _, key := range o.Size.Keys(4 * keys) {
 		switch asked := get.request(p, key, nil); {
 		case key.Tenant == 0:
 			own = append(own, asked.bytes())
+		case key.Tenant == o.Size.Tenants-1:
+			last = append(last, asked.bytes())
 		case key.Tenant < active:
 			theirs = append(theirs, asked.bytes())
 		}
@@ -230,9 +246,10 @@ func (p *platform) crowd(o Options) (others []load.Caller, noisy []*pest) {
 		others = append(others, &turner{requests: theirs, at: i * len(theirs) / o.Conns, want: http.StatusOK})
 	}
 	for i := range noisyConns {
+		orderly = append(orderly, &pest{turner: turner{requests: last, at: i % len(last)}})
 		noisy = append(noisy, &pest{turner: turner{requests: own, at: i % len(own)}})
 	}
-	return others, noisy
+	return others, orderly, noisy
 }
 
 // pest asks on, whether it is answered or refused.
