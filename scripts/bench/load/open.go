@@ -37,7 +37,9 @@ func Open(ctx context.Context, address string, callers []Caller, rate float64, w
 				}
 				start := due
 				if early := time.Until(due); early > 0 {
-					wait(ctx, early)
+					if wait(ctx, early); ctx.Err() != nil {
+						return
+					}
 					start = time.Now()
 				}
 				status, body, err := c.do(ctx, caller.Request())
