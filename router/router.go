@@ -160,7 +160,9 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	a.verifier = identity.NewVerifier(cfg.Identity, o.Keys)
 	a.hosts = newHosts(cfg, memory, a.upstreams.host)
 	a.admission = newAdmission(cfg.Limits, a.redis, memory, a.upstreams, o.Now)
-	a.tarpit = newTarpit(cfg.Limits, a.leaving, o.Now)
+	if a.tarpit, err = newTarpit(cfg.Limits, a.leaving, o.Now); err != nil {
+		return nil, err
+	}
 	a.redis.OnChange(a.redisChanged)
 	a.yaml = sync.OnceValues(func() (text, error) { return toYAML(a.openapi.data) })
 	a.documents = a.ownDocuments()

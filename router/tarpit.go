@@ -49,12 +49,9 @@ type pace struct {
 	next    time.Time // when the next is to be let in
 }
 
-func newTarpit(cfg LimitConfig, leaving <-chan struct{}, now func() time.Time) *tarpit {
+func newTarpit(cfg LimitConfig, leaving <-chan struct{}, now func() time.Time) (*tarpit, error) {
 	callers, err := simplelru.NewLRU[holder, *pace](maxRefused, nil)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
-	return &tarpit{wait: cfg.Hold, places: make(chan struct{}, cfg.Held), leaving: leaving, now: now, callers: callers}
+	return &tarpit{wait: cfg.Hold, places: make(chan struct{}, cfg.Held), leaving: leaving, now: now, callers: callers}, err
 }
 
 // hold returns when the request may go on, or be told that it may not.

@@ -21,8 +21,11 @@ var (
 )
 
 func newPit(held int, leaving <-chan struct{}) *tarpit {
-	return newTarpit(LimitConfig{Hold: time.Second, Held: held}, leaving, time.Now)
+	return must(newTarpit(LimitConfig{Hold: time.Second, Held: held}, leaving, time.Now))
 }
+
+// pass lets time pass in a bubble of synctest, where it is nobody's.
+func pass(d time.Duration) { <-time.After(d) }
 
 // annoy counts refusals of a caller that does not wait for them.
 func annoy(pit *tarpit, caller holder, refusals int) {
@@ -59,15 +62,15 @@ func TestHeedlessCallersWait(t *testing.T) {
 		}
 		check("a colleague's", refusal, colleague, 0)
 		check("an address's", refusal, holder{address: "192.0.2.1"}, 0)
-		time.Sleep((remorse - 1) * time.Second)
+		pass((remorse - 1) * time.Second)
 		check("one too early", refusal, noisy, time.Second)
-		time.Sleep((remorse + 1) * time.Second)
+		pass((remorse + 1) * time.Second)
 		check("the first after a minute's peace", refusal, noisy, 0)
 
 		// One a second is what Retry-After asks for.
 		for range 5 * patience {
 			check("a patient one", refusal, colleague, 0)
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 	})
 }
@@ -102,13 +105,13 @@ func TestHeedlessCallersArePaced(t *testing.T) {
 				t.Errorf("%d passed after %v, want 1", n, time.Duration(i)*every)
 			}
 		}
-		time.Sleep(every)
+		pass(every)
 		began, passed = time.Now(), map[time.Duration]int{}
 		burst(200)
 		if n := passed[time.Second]; n != 150 {
 			t.Errorf("%d of 200 at once waited the longest, want 150", n)
 		}
-		time.Sleep(remorse * time.Second)
+		pass(remorse * time.Second)
 		began, passed = time.Now(), map[time.Duration]int{}
 		burst(200)
 		if passed[0] != 200 {

@@ -53,6 +53,8 @@ type Noise struct {
 	Due               int
 	Asked             int
 	Answered, Refused int
+
+	known bool // to the router, as one that is refused
 }
 
 // measureFair measures the latency of many tenants at half load, by themselves,
@@ -148,7 +150,7 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 	perSecond := float64(noise.PerMinute) / 60
 	if name == beside {
 		perSecond *= excess
-		if err := spend(ctx, router.Host(), hundredth, perSecond); err != nil {
+		if err := noise.spend(ctx, router.Host(), hundredth, perSecond); err != nil {
 			return Round{}, err
 		}
 		noise.Due += int(perSecond * (w.Warm + w.Length).Seconds())
@@ -184,11 +186,11 @@ func (p *platform) fairRound(ctx context.Context, o Options, router *spawn.Proce
 	return round, nil
 }
 
-// spend lets the noisy tenant ask until it is refused or held to its rate, and
-// forgets what it was told. What the plan allows for a minute may be used at
+// spend lets the noisy tenant ask until it is refused or, once it was, held to
+// its rate, and forgets what it was told. What the plan allows for a minute may be used at
 // once, and the pauses between the rounds give some of it back: that is its good
 // right, and not yet the excess that is measured.
-func spend(ctx context.Context, host string, noisy []*pest, perSecond float64) error {
+func (n *Noise) spend(ctx context.Context, host string, noisy []*pest, perSecond float64) error {
 	for end := time.Now().Add(spending); time.Now().Before(end); {
 		began := time.Now()
 		const length = 500 * time.Millisecond
@@ -198,7 +200,9 @@ func spend(ctx context.Context, host string, noisy []*pest, perSecond float64) e
 		if err := errors.Join(asked.Err(), ctx.Err()); err != nil {
 			return err
 		}
-		if answered, refused := told(noisy); refused > 0 || float64(answered) < 2*perSecond/excess*time.Since(began).Seconds() {
+		answered, refused := told(noisy)
+		if refused > 0 || n.known && float64(answered) < 2*perSecond/excess*time.Since(began).Seconds() {
+			n.known = true
 			return nil
 		}
 	}
