@@ -99,7 +99,7 @@ type App struct {
 	telemetry *telemetry.Telemetry
 	now       func() time.Time
 
-	inflight atomic.Int64
+	traffic  *traffic
 	draining atomic.Bool
 	leaving  chan struct{} // closed with draining
 	leave    sync.Once
@@ -137,7 +137,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 		o.OpenAPI = generatedOpenAPI
 	}
 	a := &App{cfg: cfg, log: o.Logger, access: access, lines: written, now: o.Now, usage: newUsage(o.Now),
-		origins: map[string]bool{}, openapi: newText(o.OpenAPI), stop: make(chan struct{}), leaving: make(chan struct{}),
+		origins: map[string]bool{}, openapi: newText(o.OpenAPI), traffic: newTraffic(), stop: make(chan struct{}), leaving: make(chan struct{}),
 		health: cache.NewLocal[struct{}, health](cache.LocalConfig{Size: 1, Now: o.Now})}
 	if a.table, err = parseTable(o.Routes); err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func Open(_ context.Context, lookup config.Lookup, o Options) (*App, error) {
 	a.verifier = identity.NewVerifier(cfg.Identity, o.Keys)
 	a.hosts = newHosts(cfg, memory, a.upstreams.host)
 	a.admission = newAdmission(cfg.Limits, a.redis, memory, a.upstreams, o.Now)
-	if a.tarpit, err = newTarpit(cfg.Limits, a.leaving, o.Now); err != nil {
+	if a.tarpit, err = newTarpit(cfg.Limits, a.traffic, a.leaving, o.Now); err != nil {
 		return nil, err
 	}
 	a.redis.OnChange(a.redisChanged)
@@ -241,7 +241,7 @@ func (a *App) Drain(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	var late error
-	for a.inflight.Load() > 0 && late == nil {
+	for a.traffic.all.Load() > 0 && late == nil {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -44,8 +44,10 @@ type exchange struct {
 	// uncounted is a request that is refused because the month is used up: nobody
 	// pays for being refused.
 	uncounted bool
-	status    int
-	bytes     int64
+	// last tells that the request goes last in the traffic.
+	last   bool
+	status int
+	bytes  int64
 }
 
 var exchanges = sync.Pool{New: func() any { return &exchange{} }}
@@ -75,8 +77,9 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // route, method, identity, tenant, budget, month; the function checks the rest.
 func (a *App) serve(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
-	a.inflight.Add(1)
-	defer a.inflight.Add(-1)
+	a.traffic.enter()
+	last := false
+	defer func() { a.traffic.leave(last) }()
 
 	x := exchanges.Get().(*exchange)
 	*x = exchange{ResponseWriter: w, client: clientIP(r, a.cfg.TrustedHops)}
@@ -108,6 +111,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		a.finish(x, r, begun)
 		aborted := x.status < 0
+		last = x.last
 		*x = exchange{}
 		exchanges.Put(x)
 		if aborted {
@@ -188,7 +192,7 @@ func (a *App) identified(x *exchange, r *http.Request, host ids.ID) error {
 	if !x.route.Essential { // what the plan never blocks is not slowed down for the rest
 		caller.tenant = x.principal.TenantID
 	}
-	a.tarpit.hold(x.ctx, d, err, caller)
+	x.last = a.tarpit.hold(x.ctx, d, err, caller)
 	d.SetHeaders(x.Header())
 	x.uncounted = errors.Is(err, errQuota)
 	return err
@@ -205,7 +209,7 @@ func (a *App) public(x *exchange, r *http.Request) error {
 		}
 	}
 	d, token, err := a.admission.address(x.ctx, who, x.client)
-	a.tarpit.hold(x.ctx, d, err, a.admission.addressBudget(x.client).Holder)
+	x.last = a.tarpit.hold(x.ctx, d, err, a.admission.addressBudget(x.client).Holder)
 	x.token = token
 	d.SetHeaders(x.Header())
 	return err

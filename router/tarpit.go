@@ -15,8 +15,9 @@ const (
 	// patience is how many refusals a caller may have before it is heedless. One
 	// is forgotten each second.
 	patience = 60
-	// remorse is how long a caller stays heedless after its last refusal: being
-	// held to its pace it is refused nothing, which is no sign of a change.
+	// remorse is how long a caller stays heedless after its last refusal. Being
+	// held to its pace it is refused nothing, which is no sign of a change: each
+	// request that had to wait for its turn counts twice the time of that turn.
 	remorse = 60
 	// maxRefused bounds the callers whose refusals are remembered.
 	maxRefused = 10_000
@@ -33,8 +34,9 @@ const (
 // colleagues are not held for one another. A bounded number of requests waits;
 // beyond that none does.
 type tarpit struct {
-	wait   time.Duration
-	places chan struct{}
+	wait    time.Duration
+	places  chan struct{}
+	traffic *traffic
 	// leaving is closed when the process is about to end.
 	leaving <-chan struct{}
 	now     func() time.Time
@@ -49,40 +51,48 @@ type pace struct {
 	next    time.Time // when the next is to be let in
 }
 
-func newTarpit(cfg LimitConfig, leaving <-chan struct{}, now func() time.Time) (*tarpit, error) {
+func newTarpit(cfg LimitConfig, traffic *traffic, leaving <-chan struct{}, now func() time.Time) (*tarpit, error) {
 	callers, err := simplelru.NewLRU[holder, *pace](maxRefused, nil)
-	return &tarpit{wait: cfg.Hold, places: make(chan struct{}, cfg.Held), leaving: leaving, now: now, callers: callers}, err
+	return &tarpit{wait: cfg.Hold, places: make(chan struct{}, cfg.Held), traffic: traffic, leaving: leaving, now: now, callers: callers}, err
 }
 
-// hold returns when the request may go on, or be told that it may not.
-func (t *tarpit) hold(ctx context.Context, d ratelimit.Decision, verdict error, caller holder) {
+// hold returns when the request may go on, or be told that it may not. The
+// request is in the traffic already, and goes last there if last is true.
+func (t *tarpit) hold(ctx context.Context, d ratelimit.Decision, verdict error, caller holder) (last bool) {
 	if verdict != nil && errs.KindOf(verdict) != errs.TooMany {
-		return
+		return false
 	}
-	delay := t.delay(d, verdict != nil, caller)
-	if delay <= 0 {
-		return
+	delay, heedless := t.delay(d, verdict != nil, caller)
+	if !heedless {
+		return false
 	}
 	select {
 	case t.places <- struct{}{}:
 		defer func() { <-t.places }()
 	default:
-		return
+		return false
 	}
+	t.traffic.last.Add(1)
 	over := time.NewTimer(delay)
 	defer over.Stop()
 	select {
 	case <-over.C:
 	case <-ctx.Done():
+		return true
 	case <-t.leaving:
+		return true
 	}
+	if verdict == nil {
+		t.traffic.wait(ctx, t.wait, t.leaving)
+	}
+	return true
 }
 
-func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) time.Duration {
+func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) (wait time.Duration, heedless bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.callers.Len() == 0 && !refused {
-		return 0
+		return 0, false
 	}
 	now := t.now()
 	p, known := t.callers.Get(caller)
@@ -90,11 +100,12 @@ func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) time.D
 	case known:
 		p.refused = max(0, p.refused-now.Sub(p.seen).Seconds())
 		p.seen = now
-	case !refused:
-		return 0
-	default:
+	case refused:
 		p = &pace{seen: now}
 		t.callers.Add(caller, p)
+	default:
+		t.traffic.met()
+		return 0, false
 	}
 	if refused {
 		if p.refused++; p.refused > patience {
@@ -103,19 +114,21 @@ func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) time.D
 	}
 	switch {
 	case p.refused <= patience:
-		return 0
+		t.traffic.met()
+		return 0, false
 	case refused:
-		return t.wait
+		return t.wait, true
 	}
-	turn := now
+	turn, each := now, interval(d)
 	if p.next.After(now) {
 		turn = p.next
+		p.refused = min(patience+remorse, p.refused+2*each.Seconds())
 	}
 	if last := now.Add(t.wait); turn.After(last) {
 		turn = last
 	}
-	p.next = turn.Add(interval(d))
-	return turn.Sub(now)
+	p.next = turn.Add(each)
+	return turn.Sub(now), true
 }
 
 // interval is the time between two requests that use up the tightest budget.

@@ -21,7 +21,7 @@ var (
 )
 
 func newPit(held int, leaving <-chan struct{}) *tarpit {
-	return must(newTarpit(LimitConfig{Hold: time.Second, Held: held}, leaving, time.Now))
+	return must(newTarpit(LimitConfig{Hold: time.Second, Held: held}, newTraffic(), leaving, time.Now))
 }
 
 // pass lets time pass in a bubble of synctest, where it is nobody's.
@@ -116,6 +116,36 @@ func TestHeedlessCallersArePaced(t *testing.T) {
 		burst(200)
 		if passed[0] != 200 {
 			t.Errorf("after its peace %v", passed)
+		}
+	})
+}
+
+// Who keeps asking for more than its plan allows is not let go because it is
+// refused no more; who asks for a page of twenty things now and then is.
+func TestHeedlessCallersStaySoWhileTheyPress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const minutes = 10
+		for _, c := range []struct {
+			what  string
+			each  time.Duration // what it rests between
+			asks  int
+			still bool
+		}{
+			{"one that asks for half as much again", 40 * time.Millisecond, 3, true},
+			{"one that asks for what its plan allows", 20 * time.Millisecond, 1, false},
+			{"one that opens a page every five seconds", 5 * time.Second, 20, false},
+		} {
+			pit, caller := newPit(1000, nil), holder{user: ids.New()}
+			annoy(pit, caller, patience+1)
+			for began := time.Now(); time.Since(began) < minutes*time.Minute; pass(c.each) {
+				for range c.asks {
+					pit.delay(let, false, caller)
+				}
+			}
+			if _, still := pit.delay(let, false, caller); still != c.still {
+				t.Errorf("%s: heedless %v after %d minutes, want %v", c.what, still, minutes, c.still)
+			}
 		}
 	})
 }
