@@ -1,77 +1,16 @@
 package billing
 
 import (
-	"bufio"
-	"context"
-	"fmt"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 
 	api "github.com/stripe/stripe-go/v76"
 
-	"github.com/coditect/platform/shared/config"
 	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/payment"
 )
 
-// die makes the test's program the function itself, in a process that kills
-// itself (SIGKILL) at a labelled point.
-const die = "BILLING_DIES_AT"
-
-func TestMain(m *testing.M) {
-	at := os.Getenv(die)
-	if at == "" {
-		os.Exit(m.Run())
-	}
-	app, err := open(config.Environ, func(point string) {
-		if point == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // it takes a moment
-		}
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(l.Addr())
-	log.Fatal(http.Serve(l, app.Handler)) //nolint:gosec // for one client, while it lives
-}
-
-// spawn starts the function in a process that dies at a point, and gives a way
-// to it and to its end.
-func (f *fixture) spawn(t *testing.T, point string) (http.Handler, func() error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // ourselves
-	cmd.Env = append(os.Environ(), die+"="+point)
-	for name, value := range f.Vars {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimSpace(line)})
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	return proxy, cmd.Wait
-}
+func TestMain(m *testing.M) { functest.Main(m, open) }
 
 // of is what a customer was charged, and how many of their subscriptions go on.
 func (f *fixture) of(t *testing.T, customer string) (payments int, sum int64, live int) {
@@ -119,17 +58,15 @@ func TestKilled(t *testing.T) {
 					if tc.path != "subscribe/" {
 						f.post(t, "subscribe/", pro("pm_card_visa")).Want(t, http.StatusCreated)
 					}
-					handler, ended := f.spawn(t, point)
+					child := f.Spawn(t, point)
 					in := functest.Request{Method: http.MethodPost, Path: base + tc.path, Token: f.owner.Token, Body: tc.body, Header: map[string]string{"Idempotency-Key": "the same"}}
 					if tc.body == nil {
 						in.Body = nil
 					}
-					if got := f.Do(t, handler, in); got.Status != http.StatusBadGateway {
+					if got := f.Do(t, child.Handler, in); got.Status != http.StatusBadGateway {
 						t.Fatalf("it lives: %d %s", got.Status, got.Body)
 					}
-					if err := ended(); err == nil {
-						t.Fatal("it ended by itself")
-					}
+					child.WantKilled(t)
 					f.SQL(t, `update app.subscriptions set busy_until = now() - interval '1 second' where tenant_id = $1`, f.owner.TenantID)
 					in.Header["Idempotency-Key"] = key
 					got := f.Do(t, f.handler, in)

@@ -1,23 +1,12 @@
 package stripeevents
 
 import (
-	"bufio"
-	"context"
-	"fmt"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 
 	api "github.com/stripe/stripe-go/v76"
 
-	"github.com/coditect/platform/shared/config"
+	"github.com/coditect/platform/shared/functest"
 	"github.com/coditect/platform/shared/ids"
 	"github.com/coditect/platform/shared/outbox"
 	"github.com/coditect/platform/shared/payment"
@@ -25,56 +14,7 @@ import (
 	"github.com/coditect/platform/shared/queue"
 )
 
-// die makes the test's program the function itself, in a process that kills
-// itself (SIGKILL) at a labelled point.
-const die = "STRIPEEVENTS_DIES_AT"
-
-func TestMain(m *testing.M) {
-	at := os.Getenv(die)
-	if at == "" {
-		os.Exit(m.Run())
-	}
-	app, err := open(config.Environ, func(point string) {
-		if point == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // it takes a moment
-		}
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(l.Addr())
-	log.Fatal(http.Serve(l, app.Handler)) //nolint:gosec // for one client, while it lives
-}
-
-// spawn starts the function in a process that dies at a point, and gives a way
-// to it and to its end.
-func (f *fixture) spawn(t *testing.T, point string) (http.Handler, func() error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // ourselves
-	cmd.Env = append(os.Environ(), die+"="+point)
-	for name, value := range f.Vars {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimSpace(line)})
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	return proxy, cmd.Wait
-}
+func TestMain(m *testing.M) { functest.Main(m, open) }
 
 // effects are all that is left of what happened to a customer.
 type effects struct {
@@ -154,13 +94,11 @@ func TestKilled(t *testing.T) {
 				t.Run(tc.kind+", "+point+", "+again, func(t *testing.T) {
 					who, event, message := begin(t)
 					m := message()
-					handler, ended := f.spawn(t, point)
-					if got := f.Deliver(t, handler, "stripeevents", m, 1); got.Status != http.StatusBadGateway {
+					child := f.Spawn(t, point)
+					if got := f.Deliver(t, child.Handler, "stripeevents", m, 1); got.Status != http.StatusBadGateway {
 						t.Fatalf("it lives: %d %s", got.Status, got.Body)
 					}
-					if err := ended(); err == nil {
-						t.Fatal("it ended by itself")
-					}
+					child.WantKilled(t)
 					if again != "the same message" {
 						f.deliver(t, message()).Want(t, http.StatusOK)
 					}

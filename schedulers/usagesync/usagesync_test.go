@@ -4,19 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"log"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,39 +23,20 @@ import (
 	"github.com/coditect/platform/shared/usage"
 )
 
-// die makes the test's program the function itself, in a process that kills
-// itself (SIGKILL) at a labelled point; clock is what it takes for the time.
-const (
-	die   = "USAGESYNC_DIES_AT"
-	clock = "USAGESYNC_CLOCK"
-)
+// clock is what a child takes for the time.
+const clock = "TEST_CLOCK"
 
 var plan = schedule.WithPlan(schedule.Plan{Name: Name, MaxLateness: time.Hour})
 
 func TestMain(m *testing.M) {
-	at := os.Getenv(die)
-	if at == "" {
-		os.Exit(m.Run())
-	}
-	now, err := time.Parse(time.RFC3339, os.Getenv(clock))
-	if err != nil {
-		log.Fatal(err)
-	}
-	app, err := open(config.Environ, func(point string) {
-		if point == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // it takes a moment
+	functest.Main(m, func(lookup config.Lookup, at func(string)) (*serve.App, error) {
+		said, _ := lookup(clock)
+		now, err := time.Parse(time.RFC3339, said)
+		if err != nil {
+			return nil, err
 		}
-	}, plan, schedule.WithClock(func() time.Time { return now }))
-	if err != nil {
-		log.Fatal(err)
-	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(l.Addr())
-	log.Fatal(http.Serve(l, app.Handler)) //nolint:gosec // for one client, while it lives
+		return open(lookup, at, plan, schedule.WithClock(func() time.Time { return now }))
+	})
 }
 
 type fixture struct {
@@ -230,30 +205,6 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 }
 
-// spawn starts the function in a process that dies at a point.
-func (f *fixture) spawn(t *testing.T, point string) (http.Handler, func() error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // ourselves
-	cmd.Env = append(os.Environ(), die+"="+point, clock+"="+f.now.Format(time.RFC3339))
-	for name, value := range f.Vars {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimSpace(line)})
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	return proxy, cmd.Wait
-}
-
 // TestKilled kills the function (SIGKILL) at every labelled point. The next run
 // finds everything once, and owners are told once.
 func TestKilled(t *testing.T) {
@@ -265,13 +216,12 @@ func TestKilled(t *testing.T) {
 		f.count(t, at, other, 4)
 		f.count(t, noon, other, 2)
 		f.now = f.now.Add(every)
-		handler, ended := f.spawn(t, point)
-		if got := f.Trigger(t, handler, Name, f.now); got.Status != http.StatusBadGateway {
+		f.Vars[clock] = f.now.Format(time.RFC3339)
+		child := f.Spawn(t, point)
+		if got := f.Trigger(t, child.Handler, Name, f.now); got.Status != http.StatusBadGateway {
 			t.Fatalf("%s: it lives: %d %s", point, got.Status, got.Body)
 		}
-		if err := ended(); err == nil {
-			t.Fatalf("%s: it ended by itself", point)
-		}
+		child.WantKilled(t)
 		f.SQL(t, `update app.schedules set running_until = now() - interval '1 second'`)
 		f.count(t, at, other, 1)
 		f.now = f.now.Add(every)
