@@ -122,9 +122,11 @@ func (p *platform) fair(ctx context.Context, o Options, router *spawn.Process, n
 	}
 	out.Rate = closed.PerSecond() / 2
 	// A second in which the machine does something else moves the 99th percentile
-	// of its round: there are many short rounds.
-	for range 6*o.Rounds + 1 {
-		for _, name := range out.Order {
+	// of its round: there are many short rounds, and each contender is as often the
+	// first of them.
+	for i := range 6*o.Rounds + 1 {
+		for j := range out.Order {
+			name := out.Order[(i+j)%len(out.Order)]
 			round, err := p.fairRound(ctx, o, router, out, name, others, hundredth[name], noise)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)

@@ -47,13 +47,27 @@ func (r *Result) Ratio(contender, to string) float64 {
 
 // slower is the median of the rounds' ratios of a latency.
 func (r *Result) slower(contender, to string, of func(Round) time.Duration) float64 {
+	return median(r.slowdowns(contender, to, of))
+}
+
+// spread says between what the middle half of these ratios lies, and how many
+// there are.
+func (r *Result) spread(contender, to string, of func(Round) time.Duration) string {
+	ratios := slices.Sorted(slices.Values(r.slowdowns(contender, to, of)))
+	if len(ratios) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%.2f to %.2f in half of %d rounds)", ratios[len(ratios)/4], ratios[(len(ratios)-1)*3/4], len(ratios))
+}
+
+func (r *Result) slowdowns(contender, to string, of func(Round) time.Duration) []float64 {
 	var ratios []float64
 	for i, x := range r.Latency[contender] {
 		if i < len(r.Latency[to]) && of(r.Latency[to][i]) > 0 {
 			ratios = append(ratios, float64(of(x))/float64(of(r.Latency[to][i])))
 		}
 	}
-	return median(ratios)
+	return ratios
 }
 
 func p50(x Round) time.Duration { return x.P50 }
