@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -135,6 +136,37 @@ func TestStallCounts(t *testing.T) {
 	}
 	if late < 10 { // some 15 were due while the server stood still
 		t.Errorf("%d requests of %d were late", late, r.Requests)
+	}
+}
+
+// quitter calls its load off when it is to ask for the third time.
+type quitter struct {
+	asker
+	left int
+	quit context.CancelFunc
+}
+
+func (q *quitter) Request() []byte {
+	if q.left--; q.left == 0 {
+		q.quit()
+	}
+	return q.asker.Request()
+}
+
+// What is called off asks no more, and what it was just about to ask is no fault.
+func TestCalledOff(t *testing.T) {
+	t.Parallel()
+	for _, last := range []int{1, 3} { // before there is a connection, and after
+		var asked atomic.Int64
+		address := server(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+		ctx, quit := context.WithCancel(t.Context())
+		r := Open(ctx, address, []Caller{&quitter{asker{"/", ""}, last, quit}}, 1000, Window{Length: 10 * time.Second})
+		if err := r.Err(); err != nil {
+			t.Error(err)
+		}
+		if n := asked.Load(); n > int64(last) || r.Elapsed > 5*time.Second {
+			t.Errorf("asked %d times within %v", n, r.Elapsed)
+		}
 	}
 }
 

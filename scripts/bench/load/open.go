@@ -46,6 +46,9 @@ func Open(ctx context.Context, address string, callers []Caller, rate float64, w
 				if err == nil {
 					err = caller.Answer(status, body)
 				}
+				if err != nil && ctx.Err() != nil {
+					return // called off
+				}
 				if err != nil {
 					p.fault(status, err)
 				} else if due.After(from) {
