@@ -106,6 +106,7 @@ var Mutations = []Mutation{
 	{"scheduler", "main.tf", `for_each = var.schedules`, `for_each = { for n, s in var.schedules : n => s if n != "retention" }`, "Each schedule is there."},
 	{"monitoring", "variables.tf", `var.latency_goal >= 0.5 && var.latency_goal < 1`, `var.latency_goal >= 0.5`, "var.latency_goal, was expected"},
 	{"monitoring", "main.tf", `validate_ssl = true`, `validate_ssl = false`, "Checks from outside go by TLS and look at the certificate."},
+	{"monitoring", "main.tf", `{ host = host, path = "/.well-known/openid-configuration", runbook = "hydra" }`, `{ host = var.host, path = "/.well-known/openid-configuration", runbook = "hydra" }`, "Hydra is asked for by its own name."},
 	{"monitoring", "main.tf", `response_code=\"200\"`, `response_code!=\"\"`, "A run that failed is no progress."},
 	{"monitoring", "data.tf", `above = 0.85 * var.sql.disk_limit_gb * pow(2, 30)`, `above = 0.85 * var.sql.disk_limit_gb`, "Somebody is told at 85 % of what the disk may grow to."},
 	{"monitoring", "data.tf", `reducer = "REDUCE_SUM", by = ["resource.label.database_id"]`, `reducer = "REDUCE_MAX", by = ["resource.label.database_id"]`, "Somebody is told at 80 % of all connections, those of every database."},

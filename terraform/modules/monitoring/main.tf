@@ -3,8 +3,14 @@
 
 locals {
   runbook = { for name, page in {
-    router = "router-503.md", database = "database.md", redis = "redis.md", keys = "key-rotation.md", callers = "refused-calls.md", schedules = "schedules.md", jobs = "dead-letters.md", usage = "usage.md", billing = "billing.md"
+    router = "router-503.md", database = "database.md", redis = "redis.md", keys = "key-rotation.md", callers = "refused-calls.md", schedules = "schedules.md", jobs = "dead-letters.md", usage = "usage.md", billing = "billing.md", hydra = "hydra.md"
   } : name => "${var.runbooks}/${page}" }
+
+  # What is asked from outside, without a token.
+  checks = merge(
+    { for name, path in { health = "/health/", live = "/livez", keys = "/.well-known/jwks.json" } : name => { host = var.host, path = path, runbook = "router" } },
+    { for host in compact([var.oauth_host]) : "oauth" => { host = host, path = "/.well-known/openid-configuration", runbook = "hydra" } },
+  )
 
   # Lines of the platform's log that are events.
   log_metrics = {
@@ -323,15 +329,15 @@ resource "google_monitoring_alert_policy" "burn" {
 }
 
 resource "google_monitoring_uptime_check_config" "this" {
-  for_each = { health = "/health/", live = "/livez", keys = "/.well-known/jwks.json" }
+  for_each = local.checks
 
   project      = var.project_id
-  display_name = "https://${var.host}${each.value}"
+  display_name = "https://${each.value.host}${each.value.path}"
   timeout      = "10s"
   period       = "60s"
 
   http_check {
-    path         = each.value
+    path         = each.value.path
     port         = 443
     use_ssl      = true
     validate_ssl = true
@@ -342,15 +348,15 @@ resource "google_monitoring_uptime_check_config" "this" {
 
   monitored_resource {
     type   = "uptime_url"
-    labels = { project_id = var.project_id, host = var.host }
+    labels = { project_id = var.project_id, host = each.value.host }
   }
 }
 
 resource "google_monitoring_alert_policy" "uptime" {
-  for_each = google_monitoring_uptime_check_config.this
+  for_each = local.checks
 
   project               = var.project_id
-  display_name          = "${each.value.display_name} does not answer"
+  display_name          = "https://${each.value.host}${each.value.path} does not answer"
   combiner              = "OR"
   notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
   severity              = "CRITICAL"
@@ -358,7 +364,7 @@ resource "google_monitoring_alert_policy" "uptime" {
   conditions {
     display_name = "From two places"
     condition_threshold {
-      filter          = "resource.type=\"uptime_url\" AND metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.labels.check_id=\"${each.value.uptime_check_id}\""
+      filter          = "resource.type=\"uptime_url\" AND metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.labels.check_id=\"${google_monitoring_uptime_check_config.this[each.key].uptime_check_id}\""
       comparison      = "COMPARISON_GT"
       threshold_value = 1
       duration        = "60s"
@@ -372,7 +378,7 @@ resource "google_monitoring_alert_policy" "uptime" {
   }
 
   documentation {
-    content   = "What to do: ${local.runbook.router}"
+    content   = "What to do: ${local.runbook[each.value.runbook]}"
     mime_type = "text/markdown"
   }
 }

@@ -12,3 +12,8 @@ output "alerts" {
   description = "What is watched of the stores."
   value       = sort(concat(keys(google_monitoring_alert_policy.threshold), keys(google_monitoring_alert_policy.query)))
 }
+
+output "checks" {
+  description = "What is asked from outside."
+  value       = sort([for c in google_monitoring_uptime_check_config.this : c.display_name])
+}

@@ -18,6 +18,17 @@ variable "host" {
   }
 }
 
+variable "oauth_host" {
+  description = "The host at which Hydra is asked from outside; null where nobody outside reaches it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.oauth_host == null || can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]{2,63}$", var.oauth_host))
+    error_message = "oauth_host is lower-case, without a scheme or a path."
+  }
+}
+
 variable "load_balancer" {
   description = "The load balancer's URL map."
   type        = string

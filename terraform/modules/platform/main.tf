@@ -380,6 +380,7 @@ module "monitoring" {
 
   project_id    = var.project_id
   host          = var.base_domain
+  oauth_host    = module.router.oauth_host
   load_balancer = module.router.load_balancer
   schedules     = { for name, gap in local.gap : name => gap + local.lateness[name] }
   dead_letters  = module.pubsub.dead_letters

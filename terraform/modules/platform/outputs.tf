@@ -33,6 +33,11 @@ output "alerts" {
   value       = module.monitoring.alerts
 }
 
+output "checks" {
+  description = "What is asked from outside, and somebody told of when it does not answer."
+  value       = module.monitoring.checks
+}
+
 output "zones" {
   description = "Where the cluster and, if there is one, Citus are."
   value       = { cluster = var.cluster.zones, citus = flatten([for m in module.citus : m.zones]) }

@@ -8,6 +8,11 @@ output "oauth_url" {
   value       = length(google_compute_backend_service.hydra) == 0 ? null : "https://${local.oauth_host}"
 }
 
+output "oauth_host" {
+  description = "The host of oauth_url."
+  value       = length(google_compute_backend_service.hydra) == 0 ? null : local.oauth_host
+}
+
 output "service_account" {
   description = "The router's account."
   value       = local.email

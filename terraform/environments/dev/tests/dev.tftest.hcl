@@ -88,6 +88,10 @@ run "plan" {
     error_message = "Browsers find Hydra at its own host, and its administration is inside."
   }
   assert {
+    condition     = contains(output.platform.checks, "https://oauth.dev.example.com/.well-known/openid-configuration") && contains(output.platform.checks, "https://dev.example.com/health/")
+    error_message = "Hydra is asked from outside, as the router is."
+  }
+  assert {
     condition     = [for name, f in output.platform.access : name if contains(f.may, "administer Hydra")] == ["auth"]
     error_message = "Hydra's administration is reached by the function that signs people in, and by no other."
   }

@@ -65,6 +65,10 @@ run "defaults" {
     error_message = "Health, life and keys are asked for."
   }
   assert {
+    condition     = length(google_monitoring_alert_policy.uptime) == 3
+    error_message = "Hydra is asked for where it is reached."
+  }
+  assert {
     condition     = output.alerts == sort(concat(keys(google_monitoring_alert_policy.threshold), keys(google_monitoring_alert_policy.query))) && length(setsubtract(["sql-down", "sql-disk", "sql-processor", "sql-connections", "sql-wraparound", "sql-archive", "sql-standby", "sql-backup", "redis-memory", "redis-system"], output.alerts)) == 0
     error_message = "Stores are watched: that they are up, have room, connections and transaction ids, and are backed up."
   }
@@ -129,6 +133,23 @@ run "burn" {
   }
 }
 
+run "hydra" {
+  command = plan
+
+  variables {
+    oauth_host = "oauth.example.com"
+  }
+
+  assert {
+    condition     = google_monitoring_uptime_check_config.this["oauth"].monitored_resource[0].labels.host == "oauth.example.com" && google_monitoring_uptime_check_config.this["oauth"].http_check[0].path == "/.well-known/openid-configuration"
+    error_message = "Hydra is asked for by its own name."
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.uptime["oauth"].documentation[0].content, "/hydra.md") && strcontains(google_monitoring_alert_policy.uptime["keys"].documentation[0].content, "/router-503.md")
+    error_message = "Who is told that Hydra is down is told what to do about Hydra."
+  }
+}
+
 run "dashboards" {
   assert {
     condition     = { for name, d in google_monitoring_dashboard.this : name => length(jsondecode(d.dashboard_json).mosaicLayout.tiles) } == { for name, d in local.dashboards : name => length(d.charts) } && toset(keys(local.dashboards)) == toset(["edge", "functions", "jobs", "data", "cost"])
@@ -163,11 +184,12 @@ run "refuses_nonsense" {
   variables {
     project_id    = "X"
     host          = "https://example.com"
+    oauth_host    = "https://oauth.example.com"
     load_balancer = "Edge/1"
     dead_letters  = "projects/example/subscriptions/dead"
     secrets_topic = "projects/example/topics/due"
     latency_ms    = 0.5
     latency_goal  = 95
   }
-  expect_failures = [var.project_id, var.host, var.load_balancer, var.dead_letters, var.secrets_topic, var.latency_ms, var.latency_goal]
+  expect_failures = [var.project_id, var.host, var.oauth_host, var.load_balancer, var.dead_letters, var.secrets_topic, var.latency_ms, var.latency_goal]
 }
