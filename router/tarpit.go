@@ -95,6 +95,7 @@ func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) (wait 
 		return 0, false
 	}
 	now := t.now()
+	t.traffic.met(now)
 	p, known := t.callers.Get(caller)
 	switch {
 	case known:
@@ -104,7 +105,6 @@ func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) (wait 
 		p = &pace{seen: now}
 		t.callers.Add(caller, p)
 	default:
-		t.traffic.met()
 		return 0, false
 	}
 	if refused {
@@ -114,7 +114,6 @@ func (t *tarpit) delay(d ratelimit.Decision, refused bool, caller holder) (wait 
 	}
 	switch {
 	case p.refused <= patience:
-		t.traffic.met()
 		return 0, false
 	case refused:
 		return t.wait, true

@@ -125,7 +125,7 @@ func TestHeedlessCallersArePaced(t *testing.T) {
 func TestHeedlessCallersStaySoWhileTheyPress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const minutes = 10
+		const minutes = 5
 		for _, c := range []struct {
 			what  string
 			each  time.Duration // what it rests between

@@ -2,27 +2,31 @@ package router
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// smooth is over how many requests the usual traffic is averaged.
-	smooth = 64
-	// unit is one request in that average.
-	unit = 1024
+	// memory is over how long the usual traffic is averaged: what weight a moment
+	// has falls by 1/e each time.
+	memory = time.Second
+	// slack is how much more than on average is still no more.
+	slack = 0.1
 )
 
 // traffic counts the requests in flight, and finds moments for those that are to
-// go last: in which no more of the others are in flight than these meet on
+// go last: in which no more of the others are in flight than a request meets on
 // average. When the functions or their database are behind, more are in flight,
 // whatever it is that they lack and however much of it there is; no limit is to
-// be set. Half of all moments are such, so that nobody is kept out for long.
+// be set, and what is in flight for hours is soon the usual. Half of all moments
+// or more are such, so that nobody is kept out for long.
 type traffic struct {
 	all  atomic.Int64
 	last atomic.Int64 // of them, those that go last, whether they wait or not
-	// usual is how many of the others one of them meets, in units.
-	usual   atomic.Int64
+	// usual is the average, a float64's bits.
+	usual   atomic.Uint64
+	seen    time.Time // when it was
 	waiting atomic.Int64
 	free    chan struct{} // wakes one
 }
@@ -45,17 +49,21 @@ func (t *traffic) leave(last bool) {
 	}
 }
 
-// met notes what a request that has entered, and does not go last, meets. One
-// caller at a time.
-func (t *traffic) met() {
-	usual := t.usual.Load()
-	t.usual.Store(usual + (unit*(t.others()-1)-usual)/smooth)
+// met notes what a request meets that has entered and is not among the last yet.
+// One caller at a time.
+func (t *traffic) met(now time.Time) {
+	usual := math.Float64frombits(t.usual.Load())
+	weight := 1 - math.Exp(-max(0, now.Sub(t.seen).Seconds())/memory.Seconds())
+	t.seen = now
+	t.usual.Store(math.Float64bits(usual + weight*(float64(max(0, t.others()-1))-usual)))
 }
 
+// others may be one less than there are while one of the last is leaving.
 func (t *traffic) others() int64 { return t.all.Load() - t.last.Load() }
 
-// busy allows for what the average's last steps are too small for.
-func (t *traffic) busy() bool { return unit*t.others() > t.usual.Load()+smooth }
+func (t *traffic) busy() bool {
+	return float64(t.others()) > math.Float64frombits(t.usual.Load())+slack
+}
 
 // wait returns when a moment has come for a request that goes last, or after
 // most, or with ctx, or when the process is about to end.

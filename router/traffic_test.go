@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -12,19 +13,67 @@ import (
 	"github.com/coditect/platform/shared/ids"
 )
 
-// crowd lets n requests meet one another, until the average is settled.
+// crowd lets n requests enter, the last of which meets the others.
 func crowd(tr *traffic, n int) (leave func()) {
 	for range n {
 		tr.enter()
 	}
-	for range min(n, 1) * 20 * smooth {
-		tr.met()
+	if n > 0 {
+		tr.met(time.Now())
 	}
 	return func() {
 		for range n {
 			tr.leave(false)
 		}
 	}
+}
+
+// What is usual follows what is met within seconds, however often that is.
+func TestTrafficKnowsTheUsual(t *testing.T) {
+	t.Parallel()
+	for _, each := range []time.Duration{time.Millisecond, 100 * time.Millisecond, 2 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTraffic()
+			crowd(tr, 5)
+			crowd(tr, 16) // 20 beside one
+			for _, c := range []struct {
+				after       time.Duration
+				least, most float64
+			}{{0, 4, 4}, {max(each, 100*time.Millisecond), 5, 18}, {3 * time.Second, 19, 20}} {
+				for began := time.Now(); time.Since(began) < c.after; {
+					pass(each)
+					tr.met(time.Now())
+				}
+				if u := math.Float64frombits(tr.usual.Load()); u < c.least || u > c.most {
+					t.Errorf("%v after meeting 20 each %v: %.1f, want %v to %v", c.after, each, u, c.least, c.most)
+				}
+			}
+		})
+	}
+}
+
+// Somebody's stream that never ends keeps a heedless caller out for seconds.
+func TestStreamsAreUsual(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pit, noisy := newPit(1, nil), holder{user: ids.New()}
+		annoy(pit, noisy, patience+1)
+		pit.traffic.enter()
+		ask := func(n int) time.Duration {
+			began := time.Now()
+			for range n {
+				pit.traffic.enter()
+				pit.traffic.leave(pit.hold(t.Context(), let, nil, noisy))
+			}
+			return time.Since(began)
+		}
+		if took := ask(5); took > 4*time.Second {
+			t.Errorf("the first took %v", took)
+		}
+		if took := ask(50); took > 50*time.Minute/3000 {
+			t.Errorf("50 at the plan's pace took %v", took)
+		}
+	})
 }
 
 func TestTrafficLetsTheLastGo(t *testing.T) {
