@@ -232,10 +232,14 @@ func TestEdgeLetsHeedlessCallersGoLast(t *testing.T) {
 		t.Fatalf("%d wait, want the heedless one", n)
 	}
 	close(gate)
+	opened := time.Now()
 	for _, status := range []<-chan int{slow, held} {
 		if s := <-status; s != 200 {
 			t.Errorf("status %d", s)
 		}
+	}
+	if took := time.Since(opened); took > 10*time.Second { // half of what it waits at most
+		t.Errorf("it went on after %v", took)
 	}
 	want(t, w.do(call{path: "/api/v1/projects/", token: noisy.token}), 200, "")
 	if n := w.app.traffic.last.Load() + w.app.traffic.all.Load(); n != 0 {
