@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -32,28 +33,42 @@ func Main(m *testing.M, open OpenAt) {
 	if !child {
 		os.Exit(m.Run())
 	}
-	fmt.Fprintln(os.Stderr, "functest:", serveUntil(point, open))
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err == nil {
+		err = mortal{open, point, kill, os.Stdout}.serve(l)
+	}
+	fmt.Fprintln(os.Stderr, "functest:", err)
 	os.Exit(1)
 }
 
-func serveUntil(point string, open OpenAt) error {
-	self, err := os.FindProcess(os.Getpid())
-	if err != nil {
-		return err
+// kill ends this process, within a moment.
+func kill() {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Kill()
 	}
-	app, err := open(config.Environ, func(reached string) {
-		for reached == point { // it takes a moment
-			_ = self.Kill()
+}
+
+// mortal is a function that dies at a point, by die, and says on out where it
+// listens.
+type mortal struct {
+	open  OpenAt
+	point string
+	die   func()
+	out   io.Writer
+}
+
+func (m mortal) serve(l net.Listener) error {
+	app, err := m.open(config.Environ, func(reached string) {
+		for reached == m.point { // nothing comes behind it
+			m.die()
 		}
 	})
 	if err != nil {
 		return err
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
+	if _, err := fmt.Fprintln(m.out, l.Addr()); err != nil {
 		return err
 	}
-	fmt.Println(l.Addr())
 	return http.Serve(l, app.Handler) //nolint:gosec // for one client, while it lives
 }
 
