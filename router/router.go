@@ -14,9 +14,9 @@
 // instances hold. Usage is counted in batches of a second (usage.go), each
 // counted once. Whether a tenant has used up the requests of its month is part
 // of what is asked of its plan, once a minute. Who asks on and on after being
-// refused is slowed down (tarpit.go). On SIGTERM ([App.Drain],
-// [App.Close]) counts are written and leases given back; a killed process loses
-// a second of its counts and 100 ms of its access log.
+// refused is slowed down (tarpit.go) and goes last (traffic.go). On SIGTERM
+// ([App.Drain], [App.Close]) counts are written and leases given back; a killed
+// process loses a second of its counts and 100 ms of its access log.
 //
 // The order of checks is in serve.go and is the contract's. The table of routes
 // (routes.json) and the OpenAPI document (openapi.json) are generated from the

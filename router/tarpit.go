@@ -26,9 +26,10 @@ const (
 // tarpit slows down who asks on regardless of being refused: each further
 // refusal is told late (as by HAProxy's "http-request tarpit"), and what is let
 // in is spread evenly over its plan's minute (a leaky bucket), where it would
-// come in bursts, a lease at a time. A heedless caller still gets what its plan
-// allows, but neither the CPU of this process by being refused as often as it
-// can ask, nor the functions for a moment to itself.
+// come in bursts, a lease at a time, and goes last in the [traffic]. A heedless
+// caller still gets what its plan allows, but neither the CPU of this process by
+// being refused as often as it can ask, nor the functions for a moment to itself,
+// nor what they lack when they are behind.
 //
 // A caller is a person in an organization, a person elsewhere, or an address:
 // colleagues are not held for one another. A bounded number of requests waits;

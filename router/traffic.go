@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// memory is over how long the usual traffic is averaged: what weight a moment
-	// has falls by 1/e each time.
-	memory = time.Second
+	// timeConstant is that of the exponentially weighted moving average of what is
+	// in flight: long beside a stall, which must not become the usual while it
+	// lasts, and short beside a day's ups and downs.
+	timeConstant = time.Second
 	// slack is how much more than on average is still no more.
 	slack = 0.1
 )
@@ -53,7 +54,7 @@ func (t *traffic) leave(last bool) {
 // One caller at a time.
 func (t *traffic) met(now time.Time) {
 	usual := math.Float64frombits(t.usual.Load())
-	weight := 1 - math.Exp(-max(0, now.Sub(t.seen).Seconds())/memory.Seconds())
+	weight := 1 - math.Exp(-max(0, now.Sub(t.seen).Seconds())/timeConstant.Seconds())
 	t.seen = now
 	t.usual.Store(math.Float64bits(usual + weight*(float64(max(0, t.others()-1))-usual)))
 }

@@ -1,7 +1,8 @@
 // Package functest opens functions for tests as production opens them: from an
 // environment, on a database of the test's own behind PgBouncer, with Redis,
 // keys and tokens. It also makes organizations and people directly in the
-// database, so that a test of one function needs no other.
+// database, so that a test of one function needs no other, and starts a function
+// in a process that is killed on its way ([Main], [Env.Spawn]).
 package functest
 
 import (

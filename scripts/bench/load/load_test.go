@@ -139,7 +139,7 @@ func TestStallCounts(t *testing.T) {
 	}
 }
 
-// quitter calls its load off when it is to ask for the third time.
+// quitter calls its load off when it is about to ask for the last time.
 type quitter struct {
 	asker
 	left int

@@ -356,7 +356,7 @@ resource "google_monitoring_alert_policy" "uptime" {
   for_each = local.checks
 
   project               = var.project_id
-  display_name          = "https://${each.value.host}${each.value.path} does not answer"
+  display_name          = "${google_monitoring_uptime_check_config.this[each.key].display_name} does not answer"
   combiner              = "OR"
   notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
   severity              = "CRITICAL"
